@@ -1,0 +1,81 @@
+//! The command line: one file per subcommand, each only parses, calls the library and prints.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::progress::Progress;
+
+/// Builds, signs, inspects and runs Slipway OS images.
+#[derive(Debug, Parser)]
+#[command(name = "image-builder", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print machine-readable JSON on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+const EXIT_CODES: &str = "Exit status: 0 done; 1 the work failed; 2 the command line is wrong; \
+3 the answer of a check is no (verify, prove, diff); 4 the lock names packages that the archive no longer serves.";
+
+/// The work failed.
+pub const EXIT_FAILED: u8 = 1;
+/// A check ran and its answer is no.
+pub const EXIT_NO: u8 = 3;
+/// The lock names packages that the archive no longer serves.
+pub const EXIT_STALE_LOCK: u8 = 4;
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// What a subcommand needs to talk to its user.
+#[derive(Debug)]
+pub struct Ui {
+    /// Long work reports here.
+    pub progress: Progress,
+    /// Standard output carries JSON.
+    pub json: bool,
+}
+
+impl Ui {
+    /// Writes one line of data to standard output. A reader that went away is not an error.
+    pub fn line(&self, text: impl AsRef<str>) {
+        let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// Writes `value` as indented JSON to standard output.
+    pub fn data(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        self.line(serde_json::to_string_pretty(value)?);
+        Ok(())
+    }
+
+    /// `text` in bold on a terminal, plain in a pipe.
+    #[must_use]
+    pub fn bold(&self, text: &str) -> String {
+        if std::io::stdout().is_terminal() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Parses the command line, runs the subcommand and maps its result to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SLIPWAY_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let ui = Ui { progress: if cli.json { Progress::silent() } else { Progress::auto() }, json: cli.json };
+    match run(&cli.command, &ui) {
+        Ok(code) => code,
+        Err(error) => {
+            ui.progress.note(format!("error: {error:#}"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn run(command: &Command, _ui: &Ui) -> anyhow::Result<ExitCode> {
+    match *command {}
+}
