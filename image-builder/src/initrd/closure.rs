@@ -1,0 +1,147 @@
+//! Everything that a list of paths drags in: link targets, shared libraries, module dependencies.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::InitrdError;
+use crate::elf;
+use crate::tree::{Kind, Tree};
+
+/// Where the loader looks without a cache, in its order.
+const LIBRARY_DIRS: &[&str] = &["/usr/lib/x86_64-linux-gnu", "/usr/lib", "/usr/lib64"];
+
+/// A tree of `wanted` plus the targets of links and the libraries of programs among them.
+pub(super) fn with_libraries(root: &Tree, wanted: &[String]) -> Result<Tree, InitrdError> {
+    let mut tree = Tree::default();
+    let mut queue: Vec<String> = wanted.to_vec();
+    let mut seen = BTreeSet::new();
+    while let Some(path) = queue.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let path = take_with_parents(root, &mut tree, &path, &mut queue)?;
+        let Some(node) = root.get(&path) else { continue };
+        match &node.kind {
+            Kind::Directory => {}
+            Kind::Symlink(target) => queue.push(absolute(&path, target)),
+            Kind::Hardlink(target) => queue.push(target.clone()),
+            Kind::File(_) => queue.extend(libraries(root, &path)?),
+        }
+    }
+    Ok(tree)
+}
+
+/// Copies the node at `path` and the directories above it; returns its path with linked directories resolved.
+fn take_with_parents(root: &Tree, tree: &mut Tree, path: &str, queue: &mut Vec<String>) -> Result<String, InitrdError> {
+    let missing = || InitrdError::MissingFile { path: path.to_owned() };
+    let slash = path.rfind('/').ok_or_else(missing)?;
+    let (parent, name) = (&path[..slash], &path[slash + 1..]);
+    let mut real = String::new();
+    if !parent.is_empty() {
+        real = root.resolve(parent).ok_or_else(missing)?;
+        if real != parent {
+            // A linked directory on the way, like /bin, has to exist in the initrd as well.
+            let first = parent[1..].split('/').next().unwrap_or_default();
+            queue.push(format!("/{first}"));
+        }
+    }
+    let mut upto = String::new();
+    for part in real.split('/').skip(1) {
+        upto = format!("{upto}/{part}");
+        if tree.get(&upto).is_none() {
+            tree.insert(upto.clone(), root.get(&upto).ok_or_else(missing)?.clone());
+        }
+    }
+    let path = format!("{real}/{name}");
+    // A link into what only exists at run time, like /etc/resolv.conf, stays a dangling link.
+    let Some(node) = root.get(&path) else { return Ok(path) };
+    tree.insert(path.clone(), node.clone());
+    Ok(path)
+}
+
+fn absolute(link: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
+}
+
+fn libraries(root: &Tree, program: &str) -> Result<Vec<String>, InitrdError> {
+    let bytes = root.read(program)?;
+    if program.ends_with(".ko") {
+        return Ok(Vec::new());
+    }
+    let Some(needs) = elf::needs(&bytes) else { return Ok(Vec::new()) };
+    let origin = program.rfind('/').map_or("", |slash| &program[..slash]);
+    let mut found: Vec<String> = needs.interpreter.into_iter().collect();
+    for library in needs.libraries {
+        let own = needs.search.iter().map(|dir| dir.replace("$ORIGIN", origin));
+        let path = own
+            .chain(LIBRARY_DIRS.iter().map(|dir| (*dir).to_owned()))
+            .map(|dir| format!("{dir}/{library}"))
+            .find(|path| root.resolve(path).is_some())
+            .ok_or_else(|| InitrdError::MissingLibrary { program: program.to_owned(), library: library.clone() })?;
+        found.push(path);
+    }
+    Ok(found)
+}
+
+/// Paths of the modules in `names` and of all they need; names that are built into the kernel need nothing.
+pub(super) fn modules(root: &Tree, kernel: &str, names: &[String]) -> Result<Vec<String>, InitrdError> {
+    let dir = format!("/usr/lib/modules/{kernel}");
+    let listed = root.read_text(&format!("{dir}/modules.dep"))?;
+    let builtin = root.read_text(&format!("{dir}/modules.builtin"))?;
+    let builtin: BTreeSet<String> = builtin.lines().map(module_name).collect();
+    let by_name: HashMap<String, (&str, &str)> =
+        listed.lines().filter_map(|line| line.split_once(':')).map(|(path, needs)| (module_name(path), (path, needs))).collect();
+    let mut paths = BTreeSet::new();
+    for name in names {
+        let Some((path, needs)) = by_name.get(&module_name(name)) else {
+            if builtin.contains(&module_name(name)) {
+                continue;
+            }
+            return Err(InitrdError::MissingModule { module: name.clone() });
+        };
+        paths.extend(std::iter::once(*path).chain(needs.split_whitespace()).map(|path| format!("{dir}/{path}")));
+    }
+    // The indexes let udev and the kernel find modules by alias.
+    let indexes = root.below(&dir).map(|(path, _)| path).filter(|path| path[dir.len() + 1..].starts_with("modules.")).map(str::to_owned);
+    paths.extend(indexes);
+    Ok(paths.into_iter().collect())
+}
+
+/// `nf_conntrack` for `kernel/net/netfilter/nf-conntrack.ko.xz`: the kernel treats `-` and `_` alike.
+fn module_name(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_targets_become_absolute() {
+        let table = [("/a/b", "c", "/a/c"), ("/a/b", "/x", "/x"), ("/a/b/c", "../d", "/a/d"), ("/a", "./b", "/b")];
+        for (link, target, path) in table {
+            assert_eq!(absolute(link, target), path);
+        }
+    }
+
+    #[test]
+    fn module_names_ignore_folder_suffix_and_dashes() {
+        for name in ["kernel/net/nf-conntrack.ko.xz", "nf_conntrack", "kernel/nf-conntrack.ko"] {
+            assert_eq!(module_name(name), "nf_conntrack");
+        }
+    }
+}
