@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// How much of a failing program's standard error is kept, in bytes: enough for its last words, bounded for safety.
-const STDERR_TAIL_BYTES: usize = 8 * 1024;
+const STDERR_TAIL_BYTES: usize = 4 * 1024;
 
 /// Programs we call on the host and the Debian package that provides each.
 ///

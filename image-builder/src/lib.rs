@@ -2,6 +2,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod elf;
+pub mod finish;
 pub mod initrd;
 pub mod install;
 pub mod manifest;

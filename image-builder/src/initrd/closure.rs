@@ -88,6 +88,8 @@ fn libraries(root: &Tree, program: &str) -> Result<Vec<String>, InitrdError> {
         let own = needs.search.iter().map(|dir| dir.replace("$ORIGIN", origin));
         let path = own
             .chain(LIBRARY_DIRS.iter().map(|dir| (*dir).to_owned()))
+            // A private library finds its siblings because the program that loads it has loaded them already.
+            .chain([origin.to_owned()])
             .map(|dir| format!("{dir}/{library}"))
             .find(|path| root.resolve(path).is_some())
             .ok_or_else(|| InitrdError::MissingLibrary { program: program.to_owned(), library: library.clone() })?;

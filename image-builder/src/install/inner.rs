@@ -133,8 +133,9 @@ fn mount_kernel_file_systems(root: &Path) -> anyhow::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount("proc", root.join("proc"), "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None).context("mounting /proc")?;
     mount_bind_recursive("/sys", root.join("sys")).context("mounting /sys")?;
-    mount("tmpfs", root.join("dev"), "tmpfs", MountFlags::NOSUID, None).context("mounting /dev")?;
-    mount("tmpfs", root.join("run"), "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None).context("mounting /run")?;
+    // Not world-writable and sticky as by default: the kernel would refuse `> /dev/null` there.
+    mount("tmpfs", root.join("dev"), "tmpfs", MountFlags::NOSUID, Some(c"mode=755")).context("mounting /dev")?;
+    mount("tmpfs", root.join("run"), "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=755")).context("mounting /run")?;
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
         let target = root.join("dev").join(device);
         File::create(&target)?;
