@@ -1,6 +1,12 @@
 //! From a recipe to a signed, reproducible container-host OS image, without root.
 pub mod cli;
 pub mod cmd;
+pub mod extent;
 pub mod manifest;
 pub mod progress;
 pub mod tools;
+pub mod uki;
+pub mod verity;
+
+#[cfg(test)]
+mod test_support;
