@@ -1,9 +1,14 @@
 //! From a recipe to a signed, reproducible container-host OS image, without root.
 pub mod cli;
 pub mod cmd;
+pub mod disk;
+pub mod erofs;
+pub mod esp;
 pub mod extent;
+pub mod keys;
 pub mod manifest;
 pub mod progress;
+pub mod sign;
 pub mod tools;
 pub mod uki;
 pub mod verity;

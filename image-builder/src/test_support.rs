@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
+use crate::extent::Extent;
 use crate::tools::Tools;
 
 /// Environment variable that names a tools tree for tests; without it the host's own programs are used.
@@ -26,4 +29,20 @@ pub(crate) fn tools(files: &[&str]) -> Option<Tools> {
             None
         }
     }
+}
+
+/// Digest of a large sparse file: of its length and every block that is not zero with its position. Holes are not read.
+pub(crate) fn sparse_digest(path: &Path) -> String {
+    let file = Extent::open(path).unwrap();
+    let mut hasher = Sha256::new();
+    hasher.update(file.len().to_le_bytes());
+    let mut from = 0;
+    while let Some(at) = file.first_nonzero(from).unwrap() {
+        let start = at / 4096 * 4096;
+        let end = (start + 4096).min(file.len());
+        hasher.update(start.to_le_bytes());
+        hasher.update(file.read_vec(start, (end - start) as usize).unwrap());
+        from = end;
+    }
+    hex::encode(hasher.finalize())
 }
