@@ -5,8 +5,19 @@ pub mod elf;
 pub mod finish;
 pub mod initrd;
 pub mod install;
+pub mod disk;
+pub mod erofs;
+pub mod esp;
+pub mod extent;
+pub mod keys;
 pub mod manifest;
 pub mod namespace;
 pub mod progress;
+pub mod sign;
 pub mod tools;
 pub mod tree;
+pub mod uki;
+pub mod verity;
+
+#[cfg(test)]
+mod test_support;

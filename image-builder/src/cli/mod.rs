@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod keygen;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -29,7 +31,9 @@ pub const EXIT_NO: u8 = 3;
 pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Keygen(keygen::Args),
+}
 
 /// What a subcommand needs to talk to its user.
 #[derive(Debug)]
@@ -76,6 +80,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    match *command {}
+fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Keygen(args) => keygen::run(args, ui),
+    }
 }

@@ -1,0 +1,5 @@
+//! EROFS, the read-only root file system: made by the tools tree's mkfs.erofs, read by our own code.
+
+pub mod make;
+
+pub use make::make;
