@@ -1,15 +1,18 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod completions;
+pub mod man;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::progress::Progress;
 
 /// Builds, signs, inspects and runs Slipway OS images.
 #[derive(Debug, Parser)]
-#[command(name = "image-builder", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = NAME, version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,6 +20,9 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
 }
+
+/// What the program is called.
+const NAME: &str = "image-builder";
 
 const EXIT_CODES: &str = "Exit status: 0 done; 1 the work failed; 2 the command line is wrong; \
 3 the answer of a check is no (verify, prove, diff); 4 the lock names packages that the archive no longer serves.";
@@ -29,7 +35,15 @@ pub const EXIT_NO: u8 = 3;
 pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole command line, for what is made from it.
+fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// What a subcommand needs to talk to its user.
 #[derive(Debug)]
@@ -76,6 +90,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    match *command {}
+fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
+    }
 }
