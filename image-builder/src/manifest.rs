@@ -3,9 +3,22 @@
 //! It is written into every root file system at [`PATH_IN_ROOT`] and beside every build, so that `diff`, `explain`,
 //! the SBOM and the reports work from the image alone. It is sorted and holds nothing that depends on time or place.
 
+mod codec;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod owner;
+pub mod source;
+mod validate;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use codec::to_json;
+pub use codec::{MAX_BYTES, read, write};
+pub use error::ManifestError;
+pub use validate::validate;
 
 /// Where the manifest lives in the root file system: JSON under zstd.
 pub const PATH_IN_ROOT: &str = "/usr/lib/sysimage/manifest.json.zst";

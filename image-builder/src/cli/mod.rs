@@ -1,17 +1,19 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
 pub mod keygen;
+pub mod completions;
+pub mod man;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::progress::Progress;
 
 /// Builds, signs, inspects and runs Slipway OS images.
 #[derive(Debug, Parser)]
-#[command(name = "image-builder", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = NAME, version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,6 +21,9 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
 }
+
+/// What the program is called.
+const NAME: &str = "image-builder";
 
 const EXIT_CODES: &str = "Exit status: 0 done; 1 the work failed; 2 the command line is wrong; \
 3 the answer of a check is no (verify, prove, diff); 4 the lock names packages that the archive no longer serves.";
@@ -33,6 +38,13 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole command line, for what is made from it.
+fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// What a subcommand needs to talk to its user.
@@ -83,5 +95,7 @@ pub fn main() -> ExitCode {
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Keygen(args) => keygen::run(args, ui),
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
     }
 }
