@@ -199,7 +199,9 @@ impl Cmd {
 
     fn io(&self, source: io::Error) -> CmdError {
         let program = self.program.to_string_lossy().into_owned();
-        if source.kind() == io::ErrorKind::NotFound && let Some((_, package)) = PACKAGES.iter().find(|(name, _)| *name == program) {
+        if source.kind() == io::ErrorKind::NotFound
+            && let Some((_, package)) = PACKAGES.iter().find(|(name, _)| *name == program)
+        {
             return CmdError::Missing { program, package: (*package).to_owned() };
         }
         CmdError::Io { program, source }

@@ -3,4 +3,5 @@ pub mod cli;
 pub mod cmd;
 pub mod manifest;
 pub mod progress;
+pub mod qemu;
 pub mod tools;
