@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod convert;
+pub mod run;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -29,7 +32,10 @@ pub const EXIT_NO: u8 = 3;
 pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Convert(convert::Args),
+    Run(run::Args),
+}
 
 /// What a subcommand needs to talk to its user.
 #[derive(Debug)]
@@ -76,6 +82,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    match *command {}
+fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Convert(args) => convert::run(args, ui),
+        Command::Run(args) => run::run(args, ui),
+    }
 }
