@@ -3,6 +3,8 @@
 pub mod keygen;
 pub mod completions;
 pub mod man;
+pub mod convert;
+pub mod run;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ enum Command {
 /// The whole command line, for what is made from it.
 fn command() -> clap::Command {
     Cli::command()
+    Convert(convert::Args),
+    Run(run::Args),
 }
 
 /// What a subcommand needs to talk to its user.
@@ -97,5 +101,7 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Keygen(args) => keygen::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),
+        Command::Convert(args) => convert::run(args, ui),
+        Command::Run(args) => run::run(args, ui),
     }
 }

@@ -1,0 +1,153 @@
+use super::*;
+
+fn machine() -> Machine {
+    Machine {
+        name: "slipway".into(),
+        accel: Accel::Tcg,
+        cpu_model: None,
+        cpus: 1,
+        memory_mib: 2048,
+        firmware_code: "/fw/code.fd".into(),
+        firmware_vars: "/tmp/vars.fd".into(),
+        secure_boot: SecureBoot::Off,
+        disks: vec![disk(DiskBus::VirtioBlk)],
+        nic: None,
+        credentials: Vec::new(),
+        serial: Serial::File("/tmp/serial.log".into()),
+        ports: Vec::new(),
+        qmp: None,
+        watchdog: false,
+    }
+}
+
+fn disk(bus: DiskBus) -> Disk {
+    Disk { file: "/tmp/disk.qcow2".into(), format: Format::Qcow2, bus, serial: "slipway0".into(), throwaway: true }
+}
+
+/// One option per line, as it reads best in a snapshot.
+fn lines(machine: &Machine) -> String {
+    let mut text = String::new();
+    for arg in machine.args() {
+        let separator = if text.is_empty() {
+            ""
+        } else if arg.starts_with('-') {
+            "\n"
+        } else {
+            " "
+        };
+        text.push_str(separator);
+        text.push_str(&arg);
+    }
+    text
+}
+
+#[test]
+fn a_plain_machine() {
+    insta::assert_snapshot!(lines(&machine()), @r"
+    -nodefaults
+    -no-user-config
+    -name slipway
+    -display none
+    -machine q35
+    -accel tcg,thread=multi
+    -cpu Nehalem-v1
+    -smp 1
+    -m 2048M
+    -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+    -drive if=pflash,unit=1,format=raw,file=/tmp/vars.fd
+    -device virtio-rng-pci
+    -drive if=none,id=disk0,format=qcow2,discard=unmap,cache=unsafe,file=/tmp/disk.qcow2
+    -device virtio-blk-pci,drive=disk0,serial=slipway0,bootindex=0
+    -chardev file,id=console,append=on,path=/tmp/serial.log
+    -serial chardev:console
+    ");
+}
+
+#[test]
+fn a_machine_with_everything() {
+    let full = Machine {
+        accel: Accel::Kvm,
+        cpus: 2,
+        secure_boot: SecureBoot::On,
+        disks: vec![Disk { format: Format::Raw, throwaway: false, ..disk(DiskBus::Nvme) }, disk(DiskBus::Ahci)],
+        nic: Some(Nic {
+            model: NicModel::E1000e,
+            mac: "52:54:00:00:00:01".into(),
+            forwards: vec![Forward { host: 2222, guest: 22 }, Forward { host: 8080, guest: 80 }],
+        }),
+        credentials: vec![Credential::new("ssh.authorized_keys.core", "key")],
+        serial: Serial::Terminal,
+        ports: vec![Port { name: "org.slipway.test.0".into(), socket: "/tmp/port".into() }],
+        qmp: Some("/tmp/qmp".into()),
+        watchdog: true,
+        ..machine()
+    };
+    insta::assert_snapshot!(lines(&full), @r"
+    -nodefaults
+    -no-user-config
+    -name slipway
+    -display none
+    -machine q35,smm=on
+    -accel kvm
+    -cpu host
+    -smp 2
+    -m 2048M
+    -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
+    -drive if=pflash,unit=1,format=raw,file=/tmp/vars.fd
+    -global driver=cfi.pflash01,property=secure,value=on
+    -device virtio-rng-pci
+    -drive if=none,id=disk0,format=raw,discard=unmap,file=/tmp/disk.qcow2
+    -device nvme,drive=disk0,serial=slipway0,bootindex=0
+    -drive if=none,id=disk1,format=qcow2,discard=unmap,cache=unsafe,file=/tmp/disk.qcow2
+    -device ide-hd,bus=ide.1,drive=disk1,serial=slipway0,bootindex=1
+    -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:8080-:80
+    -device e1000e,netdev=net0,mac=52:54:00:00:00:01,romfile=
+    -smbios type=11,value=io.systemd.credential.binary:ssh.authorized_keys.core=a2V5
+    -chardev stdio,id=console,mux=on,signal=off
+    -serial chardev:console
+    -mon chardev=console,mode=readline
+    -device virtio-serial-pci,id=ports
+    -chardev socket,id=port0,server=on,wait=off,path=/tmp/port
+    -device virtserialport,bus=ports.0,chardev=port0,name=org.slipway.test.0
+    -chardev socket,id=qmp,server=on,wait=off,path=/tmp/qmp
+    -mon chardev=qmp,mode=control
+    -device i6300esb
+    -action watchdog=reset
+    ");
+}
+
+#[test]
+fn a_guest_reaches_nothing_and_is_reached_from_loopback_only() {
+    let forwards = vec![Forward { host: 2222, guest: 22 }];
+    for model in [NicModel::Virtio, NicModel::E1000e] {
+        let nic = Nic { model, mac: "52:54:00:00:00:01".into(), forwards: forwards.clone() };
+        let args = Machine { nic: Some(nic), ..machine() }.args();
+        let user: Vec<&String> = args.iter().filter(|arg| arg.contains("user,id=")).collect();
+        assert_eq!(user, ["user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22"]);
+    }
+    assert!(!lines(&machine()).contains("net"));
+}
+
+#[test]
+fn commas_in_paths_do_not_become_options() {
+    let odd = Machine { firmware_vars: "/tmp/a,readonly=on/vars".into(), ..machine() };
+    assert!(odd.args().contains(&"if=pflash,unit=1,format=raw,file=/tmp/a,,readonly=on/vars".to_owned()));
+}
+
+#[test]
+fn forwards_are_two_ports() {
+    assert_eq!("8080:80".parse(), Ok(Forward { host: 8080, guest: 80 }));
+    for wrong in ["", "80", "0:80", "80:0", "a:b", "127.0.0.1:80:80", "70000:80"] {
+        assert!(wrong.parse::<Forward>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn credentials_have_file_names_and_do_not_show_in_logs() {
+    let credential: Credential = "passwd.hashed-password.root=a=b".parse().unwrap();
+    assert_eq!((credential.name.as_str(), credential.value.as_slice()), ("passwd.hashed-password.root", b"a=b".as_slice()));
+    assert!(!format!("{credential:?}").contains("a=b"));
+    for wrong in ["", "name", "=x", "a/b=x", "..=x", "a b=x", "a,b=x"] {
+        assert!(wrong.parse::<Credential>().is_err(), "{wrong}");
+    }
+}
