@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::install;
 use crate::progress::Progress;
 
 /// Builds, signs, inspects and runs Slipway OS images.
@@ -42,13 +43,15 @@ enum Command {
     Keygen(keygen::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Convert(convert::Args),
+    Run(run::Args),
+    #[command(name = install::SUBCOMMAND, hide = true)]
+    InternalInstall,
 }
 
 /// The whole command line, for what is made from it.
 fn command() -> clap::Command {
     Cli::command()
-    Convert(convert::Args),
-    Run(run::Args),
 }
 
 /// What a subcommand needs to talk to its user.
@@ -103,5 +106,6 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Man(args) => man::run(args, ui),
         Command::Convert(args) => convert::run(args, ui),
         Command::Run(args) => run::run(args, ui),
+        Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),
     }
 }
