@@ -1,4 +1,5 @@
 //! From a recipe to a signed, reproducible container-host OS image, without root.
+pub mod build;
 pub mod cli;
 pub mod cmd;
 pub mod convert;
@@ -12,6 +13,7 @@ pub mod initrd;
 pub mod install;
 pub mod keys;
 pub mod licence;
+pub mod lock;
 pub mod manifest;
 pub mod namespace;
 pub mod progress;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
@@ -56,19 +56,14 @@ pub fn base(recipe: &Recipe, lock: &Lock, store: &Store, progress: &Progress) ->
     let groups: Vec<PlannedGroup> =
         recipe.groups.iter().map(|group| PlannedGroup { name: group.value.name.clone(), gid: group.value.gid }).collect();
     let kernel_modules: Vec<String> = recipe.kernel.modules.rules.iter().map(|rule| rule.value.written.clone()).collect();
-    let digests: Vec<(&str, &str, bool)> =
-        lock.packages.iter().map(|package| (package.name.as_str(), package.sha256.as_str(), package.first())).collect();
+    let digests: Vec<(&str, &str)> = lock.packages.iter().map(|package| (package.name.as_str(), package.sha256.as_str())).collect();
     let key = key::of(install::REVISION, &(&digests, &users, &groups, &kernel_modules));
     let dir = match store.step("base", &key)? {
         StepState::Done(dir) => dir,
         StepState::Missing => {
             let _phase = progress.phase(format!("installing {} packages", lock.packages.len()), 0);
             let step = store.begin_step("base", &key)?;
-            let packages = lock
-                .packages
-                .iter()
-                .map(|package| Ok(PlannedPackage { name: package.name.clone(), deb: blob(store, package)?, first: package.first() }))
-                .collect::<anyhow::Result<_>>()?;
+            let packages = plan_packages(lock, store)?;
             let work = step.dir().join("work");
             fs::create_dir(&work)?;
             let plan = Plan { packages, users, groups, kernel_modules, work, archive: step.dir().join(ARCHIVE) };
@@ -83,6 +78,30 @@ pub fn base(recipe: &Recipe, lock: &Lock, store: &Store, progress: &Progress) ->
 
 const ARCHIVE: &str = "base.tar";
 const INSTALLED: &str = "installed.json";
+
+/// The packages in the order of the lock; marked are those that maintainer scripts need to run at all.
+fn plan_packages(lock: &Lock, store: &Store) -> anyhow::Result<Vec<PlannedPackage>> {
+    let mut planned = Vec::new();
+    for package in &lock.packages {
+        planned.push(PlannedPackage { name: package.name.clone(), deb: blob(store, package)?, first: package.essential });
+    }
+    let mut queue: Vec<usize> = (0..planned.len()).filter(|&index| planned[index].first).collect();
+    while let Some(index) = queue.pop() {
+        let fields = Cmd::new("dpkg-deb").arg("--show").args(["--showformat", "${Pre-Depends}, ${Depends}"]).arg(&planned[index].deb).text()?;
+        for name in package_names(&fields) {
+            if let Some(needed) = planned.iter().position(|package| package.name == name && !package.first) {
+                planned[needed].first = true;
+                queue.push(needed);
+            }
+        }
+    }
+    Ok(planned)
+}
+
+/// `a`, `b` and `c` of `a (>= 1), b:any | c`.
+fn package_names(field: &str) -> impl Iterator<Item = &str> {
+    field.split([',', '|']).filter_map(|relation| relation.trim().split([' ', ':', '(']).next()).filter(|name| !name.is_empty())
+}
 
 fn planned_user(user: &crate::recipe::User) -> PlannedUser {
     PlannedUser {
@@ -100,3 +119,15 @@ fn blob(store: &Store, package: &LockedPackage) -> anyhow::Result<PathBuf> {
     store.blob(&package.sha256).with_context(|| format!("package {} is not in the cache although it was fetched", package.name))
 }
 
+
+#[cfg(test)]
+mod tests {
+    use super::package_names;
+
+    #[test]
+    fn names_are_read_out_of_dependencies() {
+        let names: Vec<&str> = package_names(", libc6 (>= 2.38), mawk | awk:any, perl:any").collect();
+        assert_eq!(names, ["libc6", "mawk", "awk", "perl"]);
+        assert_eq!(package_names(" , ").count(), 0);
+    }
+}

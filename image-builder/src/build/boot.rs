@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::Options;
 use super::root::{Assembled, Root};
-use crate::esp::{self, Content, EspFile, EspSpec};
+use crate::esp::write::{self as esp, Content, EspFile, EspSpec};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::sign::sign_pe;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::lock::{Archives, Lock};
+use crate::lock::Lock;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::recipe::{self, Recipe};
@@ -59,19 +59,17 @@ pub struct Built {
 /// Loads a recipe and its lock, checking that they belong together.
 pub fn load(recipe: &Path, lock: &Path) -> anyhow::Result<(Recipe, Lock)> {
     let recipe = recipe::load(recipe)?;
-    let lock = Lock::load(lock)?;
-    lock.check_current(&recipe)?;
+    let lock = Lock::load(lock, &recipe)?;
     Ok((recipe, lock))
 }
 
 /// Builds an image. Results appear in the output folder under their final names only when they are complete.
-pub fn build(options: &Options<'_>, archives: &dyn Fn() -> anyhow::Result<Archives>, store: &Store, progress: &Progress) -> anyhow::Result<Built> {
+pub fn build(options: &Options<'_>, store: &Store, progress: &Progress) -> anyhow::Result<Built> {
     check_version(options.version)?;
     let keys = boot::Keys::load(options.keys)?;
     let (recipe, lock) = load(options.recipe, options.lock)?;
     std::fs::create_dir_all(options.out).with_context(|| format!("creating the output folder {}", options.out.display()))?;
-    crate::lock::fetch(&lock, store, archives, progress)?;
-    let tools = base::tools(&lock, store, progress)?;
+    let (tools, _tools_in_use) = base::tools(&lock, store, progress)?;
     let base = base::base(&recipe, &lock, store, progress)?;
     let assembled = root::assemble(&recipe, &lock, &base, options.version, progress)?;
     let image = options.out.join(outputs::image_name(&assembled.manifest));

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod build;
 pub mod keygen;
 pub mod completions;
 pub mod man;
@@ -40,6 +41,7 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Args),
     Keygen(keygen::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Build(args) => build::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),

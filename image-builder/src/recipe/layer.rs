@@ -11,8 +11,8 @@ use super::rules::Rule;
 use super::table::{Check, Reader};
 use super::value;
 
-/// Numeric ids that mean "nobody" or "no change" to the kernel start here.
-const MAX_ID: u32 = 65_533;
+/// The largest id: Debian's `nogroup`. The one above it means "no change" to the kernel.
+const MAX_ID: u32 = 65_534;
 
 /// Cluster sizes of mkfs.erofs, in bytes.
 const CLUSTER_BYTES: std::ops::RangeInclusive<u32> = 4096..=1_048_576;
@@ -29,10 +29,13 @@ pub(super) struct Layer {
     pub(super) components: Vec<Located<String>>,
     pub(super) install: Vec<Located<String>>,
     pub(super) exclude: Vec<Located<String>>,
+    pub(super) drop: Vec<Located<String>>,
     pub(super) kernel: Option<Located<String>>,
     pub(super) cmdline: Vec<Located<String>>,
     pub(super) modules: Vec<Located<Rule>>,
     pub(super) initrd_modules: Vec<Located<String>>,
+    pub(super) initrd_add: Vec<Located<TreeDir>>,
+    pub(super) initrd_files: Vec<Located<String>>,
     pub(super) add: Vec<Located<TreeDir>>,
     pub(super) remove: Vec<Located<Rule>>,
     pub(super) groups: Vec<Located<Group>>,
@@ -56,7 +59,7 @@ impl Layer {
     }
 
     fn fill<'t>(&mut self, reader: &mut Reader<'t>, document: &DeTable<'t>, dir: &Path) {
-        let sections = ["extends", "image", "archive", "packages", "kernel", "tree", "group", "user", "units", "root"];
+        let sections = ["extends", "image", "archive", "packages", "kernel", "initrd", "tree", "group", "user", "units", "root"];
         reader.check_keys(document, "at the top", &sections);
         self.extends = reader.string(document, "extends", value::recipe_path);
         if let Some(table) = section(reader, document, "image", &["id", "name", "variant", "arch"]) {
@@ -69,15 +72,20 @@ impl Layer {
             self.suites = reader.strings(table, "suites", value::suite);
             self.components = reader.strings(table, "components", value::component);
         }
-        if let Some(table) = section(reader, document, "packages", &["install", "exclude"]) {
+        if let Some(table) = section(reader, document, "packages", &["install", "exclude", "drop"]) {
             self.install = reader.strings(table, "install", value::package);
             self.exclude = reader.strings(table, "exclude", value::package);
+            self.drop = reader.strings(table, "drop", value::package);
         }
         if let Some(table) = section(reader, document, "kernel", &["package", "cmdline", "modules", "initrd-modules"]) {
             self.kernel = reader.string(table, "package", value::package);
             self.cmdline = reader.strings(table, "cmdline", value::kernel_argument);
             self.modules = globs(reader, table, "modules", value::module_glob);
             self.initrd_modules = reader.strings(table, "initrd-modules", value::module);
+        }
+        if let Some(table) = section(reader, document, "initrd", &["add", "files"]) {
+            self.initrd_add = trees(reader, table, dir);
+            self.initrd_files = reader.strings(table, "files", value::absolute_glob);
         }
         if let Some(table) = section(reader, document, "tree", &["add", "remove"]) {
             self.add = trees(reader, table, dir);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::RecipeError;
 use super::diagnostic::{Diagnostic, Mark};
 use super::layer::Layer;
-use super::model::{Archive, Image, Kernel, Located, Packages, Place, Recipe, RecipeFile, Root, Tree, Units};
+use super::model::{Archive, Image, Initrd, Kernel, Located, Packages, Place, Recipe, RecipeFile, Root, Tree, Units};
 use super::rules::Rules;
 
 /// How many recipes may extend one another; deeper than this nobody finds a line any more.
@@ -81,7 +81,7 @@ impl Chain {
     }
 
     fn check_trees(&mut self, layer: &Layer) {
-        for tree in layer.add.iter().filter(|tree| !tree.value.path.is_dir()) {
+        for tree in layer.add.iter().chain(&layer.initrd_add).filter(|tree| !tree.value.path.is_dir()) {
             let message = format!("there is no folder `{}` beside {}", tree.value.written, tree.at.recipe);
             self.problem(&tree.at, &tree.value.written, message, "");
         }
@@ -135,13 +135,14 @@ impl Chain {
             files: self.files.clone(),
             image: Image { id: id?, name: name?, variant: variant?, arch: arch? },
             archive: Archive { suites: all.suites, components: all.components },
-            packages: Packages { install: all.install, exclude: all.exclude },
+            packages: Packages { install: all.install, exclude: all.exclude, drop: all.drop },
             kernel: Kernel {
                 package: package?,
                 cmdline: all.cmdline,
                 modules: Rules { rules: all.modules },
                 initrd_modules: all.initrd_modules,
             },
+            initrd: Initrd { add: all.initrd_add, files: all.initrd_files },
             tree: Tree { add: all.add, remove: Rules { rules: all.remove } },
             groups: all.groups,
             users: all.users,
@@ -155,8 +156,8 @@ impl Chain {
         self.no_duplicates("component", [&all.components]);
         self.no_duplicates("package", [&all.install, &all.exclude]);
         self.no_duplicates("module", [&all.initrd_modules]);
-        self.no_duplicates("unit", [&all.enable, &all.disable]);
-        self.no_duplicates("unit", [&all.enable, &all.mask]);
+        self.no_duplicates("dropped package", [&all.drop]);
+        self.no_duplicates("unit", [&all.enable, &all.disable, &all.mask]);
         for (i, user) in all.users.iter().enumerate() {
             if let Some(other) = all.users[..i].iter().find(|other| other.value.uid == user.value.uid) {
                 let message = format!("the users {} and {} have the same uid {}", other.value.name, user.value.name, user.value.uid);
@@ -209,11 +210,19 @@ fn merge_into(all: &mut Layer, layer: Layer) {
     all.components.extend(layer.components);
     all.install.extend(layer.install);
     all.exclude.extend(layer.exclude);
+    all.drop.extend(layer.drop);
     all.cmdline.extend(layer.cmdline);
     all.modules.extend(layer.modules);
     all.initrd_modules.extend(layer.initrd_modules);
+    all.initrd_add.extend(layer.initrd_add);
+    all.initrd_files.extend(layer.initrd_files);
     all.add.extend(layer.add);
     all.remove.extend(layer.remove);
+    // What a recipe says of a unit replaces what the recipes below it said.
+    let said: Vec<String> = [&layer.enable, &layer.disable, &layer.mask].into_iter().flatten().map(|unit| unit.value.clone()).collect();
+    for below in [&mut all.enable, &mut all.disable, &mut all.mask] {
+        below.retain(|unit| !said.contains(&unit.value));
+    }
     all.enable.extend(layer.enable);
     all.disable.extend(layer.disable);
     all.mask.extend(layer.mask);

@@ -21,7 +21,7 @@ mod value;
 
 pub use diagnostic::Diagnostic;
 pub use load::load;
-pub use model::{Archive, Group, Image, Kernel, Located, Packages, Place, Recipe, RecipeFile, Root, Tree, TreeDir, Units, User};
+pub use model::{Archive, Group, Image, Initrd, Kernel, Located, Packages, Place, Recipe, RecipeFile, Root, Tree, TreeDir, Units, User};
 pub use rules::{Rule, Rules};
 
 use std::path::PathBuf;

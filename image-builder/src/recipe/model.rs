@@ -45,6 +45,8 @@ pub struct Recipe {
     pub packages: Packages,
     /// `[kernel]`
     pub kernel: Kernel,
+    /// What is picked into the initrd.
+    pub initrd: Initrd,
     /// `[tree]`
     pub tree: Tree,
     /// `[[group]]`, in the order of the files; a later one of the same name has replaced the earlier.
@@ -97,6 +99,8 @@ pub struct Packages {
     pub install: Vec<Located<String>>,
     /// Never installed, not even as a dependency.
     pub exclude: Vec<Located<String>>,
+    /// Needed while packages are configured and removed afterwards.
+    pub drop: Vec<Located<String>>,
 }
 
 /// `[kernel]`
@@ -110,6 +114,15 @@ pub struct Kernel {
     pub modules: Rules,
     /// Names of modules that the initrd needs.
     pub initrd_modules: Vec<Located<String>>,
+}
+
+/// The initrd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Initrd {
+    /// Folders copied into it, which win over what is picked from the root.
+    pub add: Vec<Located<TreeDir>>,
+    /// Paths and globs of the root to pick; libraries and link targets follow by themselves.
+    pub files: Vec<Located<String>>,
 }
 
 /// `[tree]`

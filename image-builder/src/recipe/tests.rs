@@ -219,7 +219,7 @@ fn wrong_recipes_are_refused() {
         ("[[group]]\nname = \"x\"\ngid = 99999999999999999999", "out of range"),
         ("[group]\nname = \"x\"\ngid = 9", "written [[group]]"),
         ("[units]\nenable = [\"docker\"]", "with its suffix"),
-        ("[units]\nmask = [\"docker.service\"]", "listed twice"),
+        ("[units]\nenable = [\"etcd.service\"]\nmask = [\"etcd.service\"]", "listed twice"),
         ("[root]\ncluster-bytes = 65537", "power of two"),
         ("[root]\ncluster-bytes = 512", "out of range"),
         ("[root]\ncompression = \"zstd level=3\"", "mkfs.erofs"),

@@ -1,0 +1,3 @@
+//! x
+pub mod format;
+pub use format::*;
