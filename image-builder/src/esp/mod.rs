@@ -1,5 +1,7 @@
-//! The EFI system partition: a FAT32 file system with loader, UKIs and addons. [`write`] makes one.
+//! The EFI system partition: a FAT32 file system with loader, UKIs and addons. [`write`] makes one, [`read`] looks into any.
 
+pub mod read;
 pub mod write;
 
+pub use read::{Fat, FatError};
 pub use write::{Content, EspError, EspFile, EspSpec};

@@ -1,9 +1,14 @@
-//! Authenticode: signing through osslsigncode of the tools tree; verification is our own code.
+//! Authenticode: signing through osslsigncode of the tools tree; verification by our own code in [`authenticode`].
+
+pub mod authenticode;
+pub mod certificate;
 
 use std::path::Path;
 
 use crate::cmd::CmdError;
 use crate::tools::Tools;
+pub use authenticode::{SignatureError, Signer};
+pub use certificate::{CertificateError, SigningCertificate};
 
 /// Signs the PE file `input` with an RSA key and its certificate (both PEM) and writes the result to `output`.
 ///
