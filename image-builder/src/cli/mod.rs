@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
 pub mod completions;
+pub mod diff;
+pub mod explain;
 pub mod man;
 
 use std::io::{IsTerminal, Write};
@@ -37,6 +39,8 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 #[derive(Debug, Subcommand)]
 enum Command {
     Completions(completions::Args),
+    Diff(diff::Args),
+    Explain(explain::Args),
     Man(man::Args),
 }
 
@@ -93,6 +97,8 @@ pub fn main() -> ExitCode {
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Completions(args) => completions::run(args, ui),
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Explain(args) => explain::run(args, ui),
         Command::Man(args) => man::run(args, ui),
     }
 }
