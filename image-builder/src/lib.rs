@@ -12,6 +12,8 @@ pub mod finish;
 pub mod initrd;
 pub mod install;
 pub mod keys;
+pub mod diff;
+pub mod explain;
 pub mod licence;
 pub mod lock;
 pub mod manifest;

@@ -3,6 +3,8 @@
 pub mod build;
 pub mod keygen;
 pub mod completions;
+pub mod diff;
+pub mod explain;
 pub mod man;
 pub mod convert;
 pub mod run;
@@ -44,6 +46,8 @@ enum Command {
     Build(build::Args),
     Keygen(keygen::Args),
     Completions(completions::Args),
+    Diff(diff::Args),
+    Explain(explain::Args),
     Man(man::Args),
     Convert(convert::Args),
     Run(run::Args),
@@ -106,6 +110,8 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Build(args) => build::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Explain(args) => explain::run(args, ui),
         Command::Man(args) => man::run(args, ui),
         Command::Convert(args) => convert::run(args, ui),
         Command::Run(args) => run::run(args, ui),
