@@ -21,13 +21,17 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dpkg-deb", "dpkg"),
     ("newgidmap", "uidmap"),
     ("newuidmap", "uidmap"),
+    ("mcopy", "mtools"),
     ("openssl", "openssl"),
     ("qemu-img", "qemu-utils"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("sbsign", "sbsigntool"),
     ("sbverify", "sbsigntool"),
+    ("setpriv", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
     ("unshare", "util-linux"),
     ("veritysetup", "cryptsetup-bin"),
-    ("virt-fw-vars", "python3-virt-firmware"),
 ];
 
 /// What went wrong with an external program.

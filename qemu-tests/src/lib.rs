@@ -1,1 +1,31 @@
-//! x
+//! Boots the images that were built, in QEMU, and proves the promises on them.
+//!
+//! [`scenario`] runs promises with their proofs, [`vm`] is one machine, [`guest`] runs commands in it over a channel that
+//! needs nothing in the image ([`agent`]). [`pace`] knows how long things may take here, [`console`] reads serial logs,
+//! [`disk`] and [`pe`] do wilful damage, [`images`] finds what was built, [`report`] writes the result for CI.
+//!
+//! ```no_run
+//! use camino::Utf8Path;
+//! use qemu_tests::vm::{Host, Spec, Vm};
+//!
+//! let host = Host::probe()?;
+//! let vm = Vm::start("first", &Spec::new("out/slipway-vm-1.0.0.raw"), &host, Utf8Path::new("logs"))?;
+//! vm.wait_for_boot()?;
+//! assert_eq!(vm.guest().check("id -un")?.text(), "root");
+//! vm.power_off()?;
+//! # anyhow::Ok(())
+//! ```
+
+pub mod agent;
+pub mod console;
+pub mod disk;
+pub mod guest;
+pub mod images;
+pub mod pace;
+pub mod pe;
+pub mod process;
+pub mod qmp;
+pub mod report;
+pub mod scenario;
+pub mod slots;
+pub mod vm;

@@ -38,6 +38,8 @@ const CERT_X509: Uuid = uuid!("a5c059a1-94e4-4aa7-87b5-ab155c2bf072");
 /// Names the owner of the entries in signature lists; has no meaning to firmware.
 const OWNER: Uuid = uuid!("5c1a3f0e-7d0b-5b52-9d5e-2f0c8a6f4b11");
 
+/// Where the certificate is in a keys directory: as `keygen` lays it out, or in the public half alone.
+const CERTIFICATE_PLACES: &[&str] = &["public/secure-boot.crt", "secure-boot.crt"];
 const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
@@ -48,18 +50,16 @@ pub enum SecureBootError {
     /// A file could not be read.
     #[error("reading {}: {source}", path.display())]
     Read {
-        /// The file or directory.
+        /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The keys directory does not hold exactly one certificate.
-    #[error("{} must hold exactly one PEM certificate, found {count}; image-builder keygen makes one", dir.display())]
-    Certificate {
+    /// The keys directory holds no certificate.
+    #[error("{} holds no {}; image-builder keygen makes one", dir.display(), CERTIFICATE_PLACES[0])]
+    NoCertificate {
         /// The directory.
         dir: PathBuf,
-        /// How many there are.
-        count: usize,
     },
     /// The certificate file is not PEM.
     #[error("{} is no PEM certificate", path.display())]
@@ -75,21 +75,10 @@ pub enum SecureBootError {
     Full,
 }
 
-/// The DER bytes of the one certificate in a directory made by `image-builder keygen`.
+/// The DER bytes of the Secure Boot certificate in a directory made by `image-builder keygen`.
 pub fn certificate_in(dir: &Path) -> Result<Vec<u8>, SecureBootError> {
-    let unreadable = |path: &Path, source| SecureBootError::Read { path: path.to_owned(), source };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
-        let path = entry.map_err(|error| unreadable(dir, error))?.path();
-        // Private keys sit in the same folder: anything that is not text, or no certificate, is passed over.
-        if path.is_file() && std::fs::read_to_string(&path).is_ok_and(|text| text.contains(PEM_BEGIN)) {
-            found.push(path);
-        }
-    }
-    let [path] = found.as_slice() else {
-        return Err(SecureBootError::Certificate { dir: dir.to_owned(), count: found.len() });
-    };
-    certificate(path)
+    let found = CERTIFICATE_PLACES.iter().map(|place| dir.join(place)).find(|path| path.is_file());
+    certificate(&found.ok_or_else(|| SecureBootError::NoCertificate { dir: dir.to_owned() })?)
 }
 
 /// The DER bytes of the certificate in a PEM file.
@@ -259,13 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_one_certificate_among_keys() {
+    fn finds_the_certificate_where_keygen_puts_it() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(certificate_in(dir.path()), Err(SecureBootError::Certificate { count: 0, .. })));
-        std::fs::write(dir.path().join("release.key"), [0xff, 0xfe]).unwrap();
-        std::fs::write(dir.path().join("a.crt"), format!("{PEM_BEGIN}\nAQID\n{PEM_END}\n")).unwrap();
+        assert!(matches!(certificate_in(dir.path()), Err(SecureBootError::NoCertificate { .. })));
+        std::fs::create_dir(dir.path().join("public")).unwrap();
+        let path = dir.path().join("public/secure-boot.crt");
+        std::fs::write(&path, "no certificate").unwrap();
+        assert!(matches!(certificate_in(dir.path()), Err(SecureBootError::Pem { .. })));
+        std::fs::write(&path, format!("{PEM_BEGIN}\nAQID\n{PEM_END}\n")).unwrap();
         assert_eq!(certificate_in(dir.path()).unwrap(), [1, 2, 3]);
-        std::fs::write(dir.path().join("b.crt"), format!("{PEM_BEGIN}\nAQID\n{PEM_END}\n")).unwrap();
-        assert!(matches!(certificate_in(dir.path()), Err(SecureBootError::Certificate { count: 2, .. })));
+        assert_eq!(certificate_in(&dir.path().join("public")).unwrap(), [1, 2, 3]);
     }
 }

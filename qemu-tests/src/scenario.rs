@@ -1,0 +1,292 @@
+//! Scenarios: each proves one promise to the user on a real image.
+//!
+//! A scenario with a machine of its own gets a [`Bench`]. Cheap checks that change nothing share one machine and run one
+//! after the other, in the order they are written.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::console;
+use crate::images::{Images, Variant};
+use crate::report::Case;
+use crate::slots::{Slot, Slots};
+use crate::vm::{Host, Spec, Vm};
+
+/// Environment variable that keeps the logs of successful scenarios as well.
+pub const KEEP_ENV: &str = "SLIPWAY_KEEP";
+
+/// ssh, which the shared machine offers.
+pub const SSH_PORT: u16 = 22;
+
+/// A promise and how to see that it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Name, also of its log directory.
+    pub name: &'static str,
+    /// What the user is promised, as one sentence.
+    pub promise: &'static str,
+    /// The image it is about.
+    pub variant: Variant,
+    /// About how long it takes when emulated, in seconds; the longest are started first.
+    pub seconds: u32,
+    /// Words that its console may contain although they are bad elsewhere.
+    pub allowed: &'static [&'static str],
+    /// The proof.
+    pub run: fn(&Bench) -> anyhow::Result<()>,
+}
+
+/// A check on the machine that all checks share. It leaves the machine as it found it.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Name.
+    pub name: &'static str,
+    /// What the user is promised, as one sentence.
+    pub promise: &'static str,
+    /// The proof.
+    pub run: fn(&Vm) -> anyhow::Result<()>,
+}
+
+/// What all scenarios of a run have in common.
+#[derive(Debug)]
+pub struct Suite {
+    images: Images,
+    host: Host,
+    logs: Utf8PathBuf,
+    slots: Arc<Slots>,
+    cases: Mutex<Vec<Case>>,
+    shared: Shared,
+}
+
+impl Suite {
+    /// A suite over `images` with at most `vms` machines at a time; logs go below `logs`. `checks` are those that will run.
+    pub fn new(images: Images, logs: Utf8PathBuf, vms: usize, checks: &[&'static str], shared: Spec) -> anyhow::Result<Self> {
+        let host = Host::probe()?;
+        let shared = Shared { spec: shared, order: checks.to_vec(), state: Mutex::default(), changed: Condvar::new() };
+        Ok(Self { images, host, logs, slots: Slots::new(vms), cases: Mutex::default(), shared })
+    }
+
+    /// What this host can do.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Runs one scenario; the error is the whole story for the one who reads it.
+    pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
+        let slot = self.slots.take(scenario.seconds);
+        let begun = Instant::now();
+        let bench = Bench { suite: self, scenario: *scenario, logs: self.logs.join(scenario.name), vms: Mutex::default() };
+        let result = bench.prepare().and_then(|()| guarded(|| (scenario.run)(&bench))).and_then(|()| bench.scan());
+        let result = bench.finish(result);
+        drop(slot);
+        self.record(scenario.name, scenario.variant, scenario.promise, begun, result)
+    }
+
+    /// Runs one check on the shared machine, when its turn comes.
+    pub fn run_check(&self, check: &Check) -> Result<(), String> {
+        let mut state = self.shared.wait_for_turn(check.name);
+        state.slot.get_or_insert_with(|| self.slots.take(SHARED_SECONDS));
+        let begun = Instant::now();
+        let result = state.machine(self).and_then(|vm| guarded(|| (check.run)(&vm)));
+        state.turn += 1;
+        state.failed |= result.is_err();
+        let mut result = result.map_err(|error| format!("{error:?}"));
+        if result.is_err()
+            && let Some(Ok(vm)) = &state.vm
+        {
+            // An error here only means fewer logs.
+            let _ = vm.save_journal();
+        }
+        if state.turn == self.shared.order.len() {
+            result = state.stop(result);
+            state.slot = None;
+        }
+        if result.is_err() {
+            result = result.map_err(|story| format!("{story}\nlogs: {}", self.shared.logs(self)));
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        self.record(check.name, Variant::Vm, check.promise, begun, result)
+    }
+
+    /// The results so far.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Case> {
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn record(&self, name: &str, variant: Variant, promise: &str, begun: Instant, result: Result<(), String>) -> Result<(), String> {
+        let case = Case {
+            name: name.to_owned(),
+            variant: variant.to_string(),
+            promise: promise.to_owned(),
+            took: begun.elapsed(),
+            failure: result.as_ref().err().cloned(),
+        };
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner).push(case);
+        result.map_err(|story| format!("broken promise: {promise}\n{story}"))
+    }
+}
+
+/// Where one scenario works: its images, its machines, its log directory.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    suite: &'a Suite,
+    scenario: Scenario,
+    logs: Utf8PathBuf,
+    vms: Mutex<Vec<Arc<Vm>>>,
+}
+
+impl Bench<'_> {
+    /// The image that the scenario is about.
+    pub fn image(&self) -> anyhow::Result<Utf8PathBuf> {
+        self.suite.images.disk(self.scenario.variant)
+    }
+
+    /// The keys it was signed with.
+    pub fn keys(&self) -> anyhow::Result<Utf8PathBuf> {
+        self.suite.images.keys(self.scenario.variant)
+    }
+
+    /// An ordinary machine with that image.
+    pub fn spec(&self) -> anyhow::Result<Spec> {
+        Ok(Spec::new(self.image()?))
+    }
+
+    /// Starts a machine. It runs until the scenario ends, and its logs go to a directory of that name.
+    pub fn start(&self, name: &str, spec: &Spec) -> anyhow::Result<Arc<Vm>> {
+        let vm = Arc::new(Vm::start(name, spec, &self.suite.host, &self.logs.join(name))?);
+        self.vms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&vm));
+        Ok(vm)
+    }
+
+    fn prepare(&self) -> anyhow::Result<()> {
+        clear(&self.logs)
+    }
+
+    /// Looks for bad words on the consoles of all machines.
+    fn scan(&self) -> anyhow::Result<()> {
+        for vm in self.vms().iter() {
+            scan(vm, self.scenario.allowed)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, result: anyhow::Result<()>) -> Result<(), String> {
+        let result = result.map_err(|error| {
+            for vm in self.vms().iter() {
+                // An error here only means fewer logs.
+                let _ = vm.save_journal();
+            }
+            format!("{error:?}\nlogs: {}", self.logs)
+        });
+        self.vms().drain(..).for_each(|vm| vm.kill());
+        if result.is_ok() && !keep() {
+            // Leftover logs are untidy, not a failure.
+            let _ = std::fs::remove_dir_all(&self.logs);
+        }
+        result
+    }
+
+    fn vms(&self) -> MutexGuard<'_, Vec<Arc<Vm>>> {
+        self.vms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The machine that the checks share.
+#[derive(Debug)]
+struct Shared {
+    spec: Spec,
+    /// The checks that will run, in this order.
+    order: Vec<&'static str>,
+    state: Mutex<SharedState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SharedState {
+    /// Index of the check whose turn it is.
+    turn: usize,
+    vm: Option<Result<Arc<Vm>, String>>,
+    /// Its place, from the first check to the last.
+    slot: Option<Slot>,
+    failed: bool,
+}
+
+/// How long all checks together take, emulated, in seconds.
+const SHARED_SECONDS: u32 = 300;
+
+impl Shared {
+    fn wait_for_turn(&self, name: &str) -> MutexGuard<'_, SharedState> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.order.get(state.turn).is_some_and(|next| *next != name) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+
+    fn logs(&self, suite: &Suite) -> Utf8PathBuf {
+        suite.logs.join("shared")
+    }
+}
+
+impl SharedState {
+    /// The machine, booted by whoever comes first.
+    fn machine(&mut self, suite: &Suite) -> anyhow::Result<Arc<Vm>> {
+        match self.vm.get_or_insert_with(|| boot_shared(suite).map_err(|error| format!("{error:?}"))) {
+            Ok(vm) => Ok(Arc::clone(vm)),
+            Err(story) => bail!("the shared machine did not boot: {story}"),
+        }
+    }
+
+    /// Ends the machine after the last check; a dirty console fails that one.
+    fn stop(&mut self, result: Result<(), String>) -> Result<(), String> {
+        let Some(Ok(vm)) = &self.vm else { return result };
+        let result = result.and_then(|()| scan(vm, &[]).map_err(|error| format!("{error:?}")));
+        vm.kill();
+        if result.is_ok() && !self.failed && !keep() {
+            let _ = std::fs::remove_dir_all(vm.logs());
+        }
+        result
+    }
+}
+
+fn boot_shared(suite: &Suite) -> anyhow::Result<Arc<Vm>> {
+    let logs = suite.shared.logs(suite);
+    clear(&logs)?;
+    let vm = Vm::start("shared", &suite.shared.spec, &suite.host, &logs)?;
+    vm.wait_for_agent()?;
+    Ok(Arc::new(vm))
+}
+
+fn keep() -> bool {
+    std::env::var(KEEP_ENV).is_ok_and(|value| value == "1")
+}
+
+fn clear(logs: &Utf8Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(logs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("clearing {logs}")),
+        _ => Ok(()),
+    }
+}
+
+fn scan(vm: &Vm, allowed: &[&str]) -> anyhow::Result<()> {
+    let findings = console::scan(&vm.console()?, allowed);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = findings.iter().take(20).map(ToString::to_string).collect();
+    bail!("the console of {} has {} bad lines:\n{}", vm.name(), findings.len(), lines.join("\n"))
+}
+
+/// A panic in a proof is a failure like any other, with logs and all.
+fn guarded(proof: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    catch_unwind(AssertUnwindSafe(proof)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        bail!("the proof panicked: {}", text.unwrap_or("no message"))
+    })
+}

@@ -1,0 +1,358 @@
+//! A virtual machine under test: one QEMU, its disk overlay, its logs, and the ways to talk to it.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use image_builder::cmd::Cmd;
+use image_builder::qemu::accel::{self, Choice};
+use image_builder::qemu::firmware::{self, SecureBoot};
+use image_builder::qemu::machine::{Credential, Disk, DiskBus, Forward, Machine, Nic, NicModel, Port, Serial};
+use image_builder::qemu::overlay::{self, Format};
+use image_builder::qemu::{PROGRAM, secure_boot, version};
+use serde_json::json;
+
+use crate::agent;
+use crate::console;
+use crate::guest::Guest;
+use crate::pace::{Deadline, Pace};
+use crate::qmp::Qmp;
+
+/// Size of a test machine's disk: clearly more than the image, so that growing shows.
+pub const DISK_BYTES: u64 = 10 << 30;
+
+/// How long firmware, loader, kernel and early user space may take until the agent answers, in KVM seconds. Emulated on an
+/// idle machine it is about 30 s; two machines at a time on two busy cores have been seen to need four times as long.
+const BOOT_SECS: u64 = 24;
+/// How long a shutdown may take, in KVM seconds; stopping containers is slow.
+const SHUTDOWN_SECS: u64 = 18;
+/// How long QEMU may take to open its control socket.
+const QEMU_START: Duration = Duration::from_secs(30);
+
+const SERIAL_LOG: &str = "serial.log";
+
+/// What a machine is made of; everything has a usual value.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Raw disk image; it is not written to.
+    pub image: Utf8PathBuf,
+    /// Size of the disk.
+    pub disk_bytes: u64,
+    /// How the disk is attached.
+    pub bus: DiskBus,
+    /// Network card.
+    pub nic: NicModel,
+    /// Ports of the guest that are to be reachable.
+    pub guest_ports: Vec<u16>,
+    /// Memory.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// Certificate (DER) that Secure Boot enforces, if it does.
+    pub enforce: Option<Vec<u8>>,
+    /// More credentials than those of the command channel.
+    pub credentials: Vec<Credential>,
+}
+
+impl Spec {
+    /// An ordinary machine with `image`.
+    #[must_use]
+    pub fn new(image: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            image: image.into(),
+            disk_bytes: DISK_BYTES,
+            bus: DiskBus::VirtioBlk,
+            nic: NicModel::Virtio,
+            guest_ports: Vec::new(),
+            memory_mib: 2048,
+            // One is faster than two under emulation on a machine that has two (measured: 17 s against 22 s).
+            cpus: 1,
+            enforce: None,
+            credentials: Vec::new(),
+        }
+    }
+}
+
+/// What this host can do, asked once.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// KVM or emulation, and why.
+    pub choice: Choice,
+    version: version::Version,
+}
+
+impl Host {
+    /// Looks at this machine.
+    pub fn probe() -> anyhow::Result<Self> {
+        Ok(Self { choice: accel::probe(), version: version::installed()? })
+    }
+
+    /// The time limits that fit it.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        Pace::of(self.choice.accel)
+    }
+}
+
+/// A running machine; dropping it kills it.
+#[derive(Debug)]
+pub struct Vm {
+    name: String,
+    pace: Pace,
+    child: Mutex<Child>,
+    guest: Guest,
+    qmp: Mutex<Qmp>,
+    forwards: Vec<Forward>,
+    logs: Utf8PathBuf,
+    booted: Mutex<Option<Duration>>,
+    // Sockets, overlay and variable store; removed after QEMU is gone.
+    _scratch: tempfile::TempDir,
+}
+
+impl Vm {
+    /// Starts a machine; its logs go to `logs`. It is not waited for: see [`Vm::wait_for_agent`].
+    pub fn start(name: &str, spec: &Spec, host: &Host, logs: &Utf8Path) -> anyhow::Result<Self> {
+        // Unix sockets have short names, so this is not below the (possibly deep) log directory.
+        let scratch = tempfile::Builder::new().prefix("slipway-vm-").tempdir().context("making a directory for the machine")?;
+        let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory's name is not UTF-8")?;
+        std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;
+        let machine = describe(name, spec, host, dir, logs)?;
+        overlay::create(spec.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(spec.disk_bytes))?;
+        let args = machine.args();
+        let command = logs.join("qemu-command.txt");
+        std::fs::write(&command, Cmd::new(PROGRAM).args(&args).line() + "\n").with_context(|| format!("writing {command}"))?;
+        let log_path = logs.join("qemu.log");
+        let log = File::create(&log_path).with_context(|| format!("creating {log_path}"))?;
+        let mut child = crate::process::start(PROGRAM, &args, &log)?;
+        let qmp = connect_qmp(&dir.join("qmp"), &mut child, &log_path);
+        let qmp = qmp.inspect_err(|_| {
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        let pace = host.pace();
+        Ok(Self {
+            name: name.to_owned(),
+            pace,
+            child: Mutex::new(child),
+            guest: Guest::new(dir.join("agent"), pace),
+            qmp: Mutex::new(qmp),
+            forwards: machine.nic.map(|nic| nic.forwards).unwrap_or_default(),
+            logs: logs.to_owned(),
+            booted: Mutex::new(None),
+            _scratch: scratch,
+        })
+    }
+
+    /// The guest, to run commands in.
+    #[must_use]
+    pub fn guest(&self) -> &Guest {
+        &self.guest
+    }
+
+    /// Time limits that fit this machine.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// The name it was started with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its logs are.
+    #[must_use]
+    pub fn logs(&self) -> &Utf8Path {
+        &self.logs
+    }
+
+    /// The port here that leads to `guest_port`, which [`Spec::guest_ports`] must name.
+    pub fn port(&self, guest_port: u16) -> anyhow::Result<u16> {
+        let forward = self.forwards.iter().find(|forward| forward.guest == guest_port);
+        Ok(forward.with_context(|| format!("nothing leads to port {guest_port} of the guest"))?.host)
+    }
+
+    /// How long the first boot took until the agent answered.
+    #[must_use]
+    pub fn boot_time(&self) -> Option<Duration> {
+        *lock(&self.booted)
+    }
+
+    /// Everything the serial console has said so far.
+    pub fn console(&self) -> anyhow::Result<String> {
+        let path = self.logs.join(SERIAL_LOG);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("reading {path}")),
+        }
+    }
+
+    /// Waits until the agent answers and returns the id of this boot. Gives up at once when the console shows that it never will.
+    pub fn wait_for_agent(&self) -> anyhow::Result<String> {
+        let begun = Instant::now();
+        let boot = self.wait("the guest's agent answers", BOOT_SECS, || {
+            if let Some(finding) = console::fatal(&self.console()?) {
+                bail!("the machine is lost: {finding}");
+            }
+            Ok(self.guest.boot_id().ok())
+        })?;
+        lock(&self.booted).get_or_insert(begun.elapsed());
+        Ok(boot)
+    }
+
+    /// Waits until systemd has finished the boot and nothing failed.
+    pub fn wait_for_boot(&self) -> anyhow::Result<String> {
+        let boot = self.wait_for_agent()?;
+        let state = self.guest.run_for("systemctl is-system-running --wait", 36)?;
+        if state.text() != "running" {
+            let units = self.guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend")?;
+            bail!("the system is {}, not running; failed units and waiting jobs:\n{}", state.text(), units.text());
+        }
+        Ok(boot)
+    }
+
+    /// Waits until the agent answers from another boot than `old`, whatever the console shows in between.
+    pub fn wait_for_boot_after(&self, old: &str) -> anyhow::Result<String> {
+        self.wait("the guest's agent answers from a new boot", SHUTDOWN_SECS + 2 * BOOT_SECS, || {
+            Ok(self.guest.boot_id().ok().filter(|boot| boot != old))
+        })
+    }
+
+    /// Reboots in an orderly way and waits for a healthy system.
+    pub fn reboot(&self) -> anyhow::Result<String> {
+        let old = self.wait_for_agent()?;
+        self.guest.check("systemctl --no-block reboot")?;
+        self.wait_for_boot_after(&old)?;
+        self.wait_for_boot()
+    }
+
+    /// Waits until `condition` gives something, and gives up when QEMU ends.
+    pub fn wait<T>(&self, what: &str, fast_secs: u64, mut condition: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+        self.pace.deadline_secs(fast_secs).wait(what, || {
+            let found = condition()?;
+            if found.is_none()
+                && let Some(status) = lock(&self.child).try_wait().context("asking for QEMU")?
+            {
+                bail!("QEMU ended ({status}), see {}", self.logs.join("qemu.log"));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Waits until the console has said one of `words`, and returns which.
+    pub fn wait_for_console<'a>(&self, words: &[&'a str], fast_secs: u64) -> anyhow::Result<&'a str> {
+        self.wait(&format!("the console says one of {words:?}"), fast_secs, || {
+            let console = self.console()?;
+            Ok(words.iter().find(|word| console.contains(**word)).copied())
+        })
+    }
+
+    /// QEMU's control connection.
+    pub fn qmp(&self) -> MutexGuard<'_, Qmp> {
+        lock(&self.qmp)
+    }
+
+    /// Presses the reset button.
+    pub fn reset(&self) -> anyhow::Result<()> {
+        self.qmp().execute("system_reset", json!({})).map(drop)
+    }
+
+    /// Presses the power button and waits until the machine is off.
+    pub fn power_off(&self) -> anyhow::Result<()> {
+        self.qmp().execute("system_powerdown", json!({}))?;
+        let deadline = self.pace.deadline_secs(SHUTDOWN_SECS);
+        let status = deadline.wait("the machine powers off", || lock(&self.child).try_wait().context("waiting for QEMU"))?;
+        if !status.success() {
+            bail!("QEMU ended with {status}, see {}", self.logs.join("qemu.log"));
+        }
+        Ok(())
+    }
+
+    /// Saves the guest's journal next to its other logs, if the guest still answers.
+    pub fn save_journal(&self) -> anyhow::Result<()> {
+        self.guest.boot_id()?;
+        let path = Utf8Path::new("/run/slipway-test/journal.txt");
+        // Bounded: the newest lines matter most.
+        self.guest.check_for(&format!("journalctl --no-pager -o short-monotonic -n 20000 > {path}"), 12)?;
+        let journal = self.guest.read_file(path)?;
+        std::fs::write(self.logs.join("journal.txt"), journal).context("writing journal.txt")
+    }
+
+    /// Ends the machine without asking the guest.
+    pub fn kill(&self) {
+        let mut child = lock(&self.child);
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Path) -> anyhow::Result<Machine> {
+    let secure_boot = if spec.enforce.is_some() { SecureBoot::On } else { SecureBoot::Off };
+    let firmware = firmware::find(secure_boot)?;
+    let mut vars = std::fs::read(&firmware.vars_template).context("reading the firmware's variables")?;
+    if let Some(certificate) = &spec.enforce {
+        vars = secure_boot::enroll(&vars, certificate)?;
+    }
+    let firmware_vars = dir.join("vars.fd");
+    std::fs::write(&firmware_vars, vars).context("writing the machine's variables")?;
+    let mut credentials = agent::credentials();
+    credentials.extend(spec.credentials.iter().cloned());
+    Ok(Machine {
+        name: name.to_owned(),
+        accel: host.choice.accel,
+        cpu_model: None,
+        cpus: version::allowed_cpus(spec.cpus, host.version, host.choice.accel).count,
+        memory_mib: spec.memory_mib,
+        firmware_code: Utf8PathBuf::from_path_buf(firmware.code).ok().context("the firmware's name is not UTF-8")?,
+        firmware_vars,
+        secure_boot,
+        disks: vec![Disk {
+            file: dir.join("disk.qcow2"),
+            format: Format::Qcow2,
+            bus: spec.bus,
+            serial: "slipway".to_owned(),
+            throwaway: true,
+        }],
+        nic: Some(Nic { model: spec.nic, mac: "52:54:00:53:4c:02".to_owned(), forwards: forwards(&spec.guest_ports)? }),
+        credentials,
+        serial: Serial::File(logs.join(SERIAL_LOG)),
+        ports: vec![Port { name: agent::PORT_NAME.to_owned(), socket: dir.join("agent") }],
+        qmp: Some(dir.join("qmp")),
+        watchdog: true,
+    })
+}
+
+/// A free port here for each port there.
+fn forwards(guest_ports: &[u16]) -> anyhow::Result<Vec<Forward>> {
+    let free = |guest: &u16| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+        Ok(Forward { host: listener.local_addr().context("looking for a free port")?.port(), guest: *guest })
+    };
+    guest_ports.iter().map(free).collect()
+}
+
+fn connect_qmp(socket: &Utf8Path, child: &mut Child, log: &Utf8Path) -> anyhow::Result<Qmp> {
+    Deadline::after(QEMU_START).wait("QEMU opens its control socket", || {
+        if let Some(status) = child.try_wait().context("asking for QEMU")? {
+            let words = std::fs::read_to_string(log).unwrap_or_default();
+            bail!("QEMU did not start ({status}): {}", words.trim());
+        }
+        Ok(if socket.exists() { Some(Qmp::connect(socket)?) } else { None })
+    })
+}
