@@ -19,6 +19,7 @@ pub mod lock;
 pub mod manifest;
 pub mod namespace;
 pub mod progress;
+pub mod prove;
 pub mod qemu;
 pub mod recipe;
 pub mod sbom;

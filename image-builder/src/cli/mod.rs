@@ -7,6 +7,7 @@ pub mod diff;
 pub mod explain;
 pub mod man;
 pub mod convert;
+pub mod prove;
 pub mod run;
 
 use std::io::{IsTerminal, Write};
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::Args),
     Man(man::Args),
     Convert(convert::Args),
+    Prove(prove::Args),
     Run(run::Args),
     #[command(name = install::SUBCOMMAND, hide = true)]
     InternalInstall,
@@ -113,6 +115,7 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => diff::run(args, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::Man(args) => man::run(args, ui),
+        Command::Prove(args) => prove::run(args, ui),
         Command::Convert(args) => convert::run(args, ui),
         Command::Run(args) => run::run(args, ui),
         Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),

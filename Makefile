@@ -1,0 +1,52 @@
+# The short commands. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CARGO := cargo
+BUILDER := target/release/image-builder
+RECIPES := image-builder/recipes
+VERSION := 1.0.0
+OUT := out
+
+.PHONY: help setup demo run image images test test-full check bench clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## install what is missing on this machine (says what)
+	@scripts/setup.sh
+
+demo: setup ## build the image, boot it, run a container in it, and say how to log in
+	@scripts/demo.sh
+
+image: setup $(BUILDER) ## build the image for virtual machines into out/vm
+	@scripts/image.sh vm $(VERSION) $(OUT)
+
+images: setup $(BUILDER) ## build every recipe
+	@scripts/image.sh vm $(VERSION) $(OUT)
+	@scripts/image.sh metal $(VERSION) $(OUT)
+
+run: image ## boot the image with its console on this terminal
+	@$(BUILDER) run $(OUT)/vm/slipway-vm-$(VERSION).raw
+
+test: setup ## every promise once: unit tests, images, VM tests
+	@scripts/test.sh
+
+test-full: setup ## the long explorations as well
+	@SLIPWAY_TEST_FULL=1 scripts/test.sh
+
+check: ## formatting, lints, documentation, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
+	else echo 'cargo-deny is not installed, dependencies were not checked: cargo install --locked cargo-deny'; fi
+
+bench: setup $(BUILDER) ## measure speed and size, beside mkosi
+	@scripts/bench.sh
+
+clean: ## remove what was built here; the package cache stays
+	rm -rf $(OUT) target
+
+$(BUILDER): FORCE
+	@$(CARGO) build --release --locked --package image-builder
+FORCE:
