@@ -1,3 +1,0 @@
-//! x
-pub mod format;
-pub use format::*;
