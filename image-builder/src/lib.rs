@@ -12,6 +12,7 @@ pub mod initrd;
 pub mod install;
 pub mod keys;
 pub mod licence;
+pub mod lock;
 pub mod manifest;
 pub mod namespace;
 pub mod progress;

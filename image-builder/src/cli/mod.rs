@@ -1,9 +1,12 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
-pub mod keygen;
+pub mod archive_args;
 pub mod completions;
-pub mod man;
 pub mod convert;
+pub mod fetch;
+pub mod keygen;
+pub mod lock;
+pub mod man;
 pub mod run;
 
 use std::io::{IsTerminal, Write};
@@ -12,6 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::install;
+use crate::lock::FetchError;
 use crate::progress::Progress;
 
 /// Builds, signs, inspects and runs Slipway OS images.
@@ -40,7 +44,9 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Fetch(fetch::Args),
     Keygen(keygen::Args),
+    Lock(lock::Args),
     Completions(completions::Args),
     Man(man::Args),
     Convert(convert::Args),
@@ -94,14 +100,21 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             ui.progress.note(format!("error: {error:#}"));
-            ExitCode::from(EXIT_FAILED)
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let gone = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(FetchError::Gone { .. }));
+    if error.chain().any(gone) { EXIT_STALE_LOCK } else { EXIT_FAILED }
+}
+
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Fetch(args) => fetch::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
+        Command::Lock(args) => lock::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),
         Command::Convert(args) => convert::run(args, ui),
