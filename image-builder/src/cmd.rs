@@ -14,6 +14,7 @@ const STDERR_TAIL_BYTES: usize = 4 * 1024;
 ///
 /// Everything that shapes the bytes of an image runs from the tools tree of the lock, not from this table.
 const PACKAGES: &[(&str, &str)] = &[
+    ("/usr/lib/apt/apt-helper", "apt"),
     ("apt-cache", "apt"),
     ("apt-config", "apt"),
     ("apt-get", "apt"),
@@ -69,6 +70,17 @@ pub enum CmdError {
 fn tail_of(stderr: &str) -> String {
     let text = stderr.trim();
     if text.is_empty() { String::new() } else { format!(":\n{text}") }
+}
+
+/// What a program said, as UTF-8 with replacement characters.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    /// It ended with status zero.
+    pub success: bool,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
 }
 
 /// A command line under construction; a thin, stricter face over [`std::process::Command`].
@@ -133,6 +145,15 @@ impl Cmd {
         let output = self.inner.output().map_err(|source| self.io(source))?;
         self.check(output.status, &output.stderr)?;
         Ok(output.stdout)
+    }
+
+    /// Runs to the end and returns all it said, whether or not it failed; for programs whose complaints are data.
+    pub fn transcript(mut self) -> Result<Transcript, CmdError> {
+        tracing::debug!(command = %self.line(), "run");
+        self.inner.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = self.inner.output().map_err(|source| self.io(source))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Transcript { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
     }
 
     /// Like [`Cmd::output`], decoded as UTF-8 with replacement characters.

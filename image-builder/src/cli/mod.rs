@@ -8,6 +8,13 @@ pub mod explain;
 pub mod man;
 pub mod convert;
 pub mod prove;
+pub mod archive_args;
+pub mod completions;
+pub mod convert;
+pub mod fetch;
+pub mod keygen;
+pub mod lock;
+pub mod man;
 pub mod run;
 
 use std::io::{IsTerminal, Write};
@@ -16,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::install;
+use crate::lock::FetchError;
 use crate::progress::Progress;
 
 /// Builds, signs, inspects and runs Slipway OS images.
@@ -45,7 +53,9 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    Fetch(fetch::Args),
     Keygen(keygen::Args),
+    Lock(lock::Args),
     Completions(completions::Args),
     Diff(diff::Args),
     Explain(explain::Args),
@@ -102,15 +112,22 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             ui.progress.note(format!("error: {error:#}"));
-            ExitCode::from(EXIT_FAILED)
+            ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let gone = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(FetchError::Gone { .. }));
+    if error.chain().any(gone) { EXIT_STALE_LOCK } else { EXIT_FAILED }
 }
 
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Build(args) => build::run(args, ui),
+        Command::Fetch(args) => fetch::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
+        Command::Lock(args) => lock::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Explain(args) => explain::run(args, ui),
