@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod inspect;
 pub mod keygen;
+pub mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -32,7 +34,9 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Inspect(inspect::Args),
     Keygen(keygen::Args),
+    Verify(verify::Args),
 }
 
 /// What a subcommand needs to talk to its user.
@@ -82,6 +86,8 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Inspect(args) => inspect::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
     }
 }
