@@ -3,6 +3,7 @@ pub mod build;
 pub mod cli;
 pub mod cmd;
 pub mod convert;
+pub mod contents;
 pub mod disk;
 pub mod elf;
 pub mod erofs;
@@ -11,6 +12,7 @@ pub mod extent;
 pub mod finish;
 pub mod initrd;
 pub mod install;
+pub mod inspect;
 pub mod keys;
 pub mod diff;
 pub mod explain;
@@ -25,9 +27,11 @@ pub mod recipe;
 pub mod sbom;
 pub mod sign;
 pub mod store;
+pub mod slot;
 pub mod tools;
 pub mod tree;
 pub mod uki;
+pub mod verify;
 pub mod verity;
 
 #[cfg(test)]

@@ -187,6 +187,15 @@ pub fn verify(data: &Extent, tree: &Extent, root_hash: &RootHash) -> Result<Supe
     Ok(superblock)
 }
 
+/// The root hash that `tree` would have to be opened with, without reading more of it than its top. Nothing is verified.
+pub fn claimed_root_hash(data: &Extent, tree: &Extent) -> Result<RootHash> {
+    let superblock = Superblock::read(tree)?;
+    let top = if superblock.data_blocks == 1 { (data, 0) } else { (tree, BLOCK_BYTES) };
+    let block = top.0.read_vec(top.1, BLOCK_BYTES as usize);
+    let block = block.map_err(|source| VerityError::Io { step: "reading", object: top.0.name().to_owned(), source })?;
+    Ok(RootHash(digest(&salted(&superblock.salt), &block)))
+}
+
 /// Compares the blocks of one level with the digests their parents hold and returns the level's content.
 fn check_level(tree: &Extent, salted: &Sha256, level: Level, parent: &[u8]) -> Result<Vec<u8>> {
     // 2 GiB of data make 16 MiB of level 0; the superblock's block count was checked against the data before.

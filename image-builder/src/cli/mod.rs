@@ -16,6 +16,9 @@ pub mod keygen;
 pub mod lock;
 pub mod man;
 pub mod run;
+pub mod inspect;
+pub mod keygen;
+pub mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -70,6 +73,9 @@ enum Command {
 /// The whole command line, for what is made from it.
 fn command() -> clap::Command {
     Cli::command()
+    Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Verify(verify::Args),
 }
 
 /// What a subcommand needs to talk to its user.
@@ -136,5 +142,8 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::run(args, ui),
         Command::Run(args) => run::run(args, ui),
         Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(args, ui),
+        Command::Keygen(args) => keygen::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
     }
 }

@@ -189,7 +189,8 @@ fn next_data(file: &File, from: u64) -> io::Result<Option<u64>> {
     }
 }
 
-fn write_table(image: &mut File, version: &str) -> Result<(), String> {
+/// Writes both partition tables of an image of `version` into `image`, which has its full length already.
+pub(crate) fn write_table(image: &mut File, version: &str) -> Result<(), String> {
     let sectors = layout::image_bytes() / SECTOR_BYTES;
     let text = |error: &dyn std::error::Error| error.to_string();
     let lb_size = u32::try_from(sectors - 1).unwrap_or(u32::MAX);

@@ -127,6 +127,18 @@ pub fn derived(version: &str, name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, format!("{version}\0{name}").as_bytes())
 }
 
+/// The UUID of the root's EROFS in an image of `version`.
+#[must_use]
+pub fn erofs_uuid(version: &str) -> Uuid {
+    derived(version, "root-erofs")
+}
+
+/// The UUID of the root's hash tree in an image of `version`.
+#[must_use]
+pub fn verity_uuid(version: &str) -> Uuid {
+    derived(version, "root-verity")
+}
+
 /// The salt of the hash tree of `version`: public, and different for every version.
 #[must_use]
 pub fn verity_salt(version: &str) -> [u8; 32] {

@@ -1,5 +1,6 @@
 //! The EFI system partition: a FAT32 file system with loader, UKIs and addons. [`write`] makes one, [`read`] looks into any.
 
+pub mod expected;
 pub mod read;
 pub mod write;
 
