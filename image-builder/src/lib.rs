@@ -6,5 +6,6 @@ pub mod explain;
 pub mod licence;
 pub mod manifest;
 pub mod progress;
+pub mod report;
 pub mod sbom;
 pub mod tools;
