@@ -19,7 +19,7 @@ struct Head {
     format: u32,
 }
 
-/// Reads a manifest as [`write`] wrote it, and checks its rules.
+/// Reads a manifest as [`write()`] wrote it, and checks its rules.
 ///
 /// # Errors
 /// When the bytes are damaged, too large, from a newer image-builder, or break a rule of the format.
