@@ -124,6 +124,15 @@ impl Diff {
         }
     }
 
+    /// The files that `build --against` leaves: their names and contents, for people and for machines.
+    ///
+    /// # Errors
+    /// Only if the data cannot be written as JSON, which would be a bug.
+    pub fn documents(&self) -> serde_json::Result<[(&'static str, String); 2]> {
+        let json = serde_json::to_string_pretty(self)? + "\n";
+        Ok([("changes.txt", text(self, false)), ("changes.json", json)])
+    }
+
     /// Whether the two images are described by equal manifests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -242,6 +251,15 @@ mod tests {
             assert!(!Diff::new(&fixture::manifest(), &changed).is_empty(), "change {number}");
             assert!(!Diff::new(&changed, &fixture::manifest()).is_empty(), "change {number} reversed");
         }
+    }
+
+    #[test]
+    fn a_build_leaves_its_changes_as_text_and_as_json() {
+        let diff = Diff::new(&fixture::manifest(), &Manifest { version: "2".to_owned(), ..fixture::manifest() });
+        let [(text_name, text), (json_name, json)] = diff.documents().unwrap();
+        assert_eq!((text_name, json_name), ("changes.txt", "changes.json"));
+        assert!(text.contains("~ version 1.0.0 -> 2\n") && json.ends_with("}\n"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["identity"]["version"]["before"], "1.0.0");
     }
 
     #[test]

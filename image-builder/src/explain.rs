@@ -218,6 +218,8 @@ fn top(mut entries: Vec<Weight>) -> Vec<Weight> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::manifest::fixture;
 
@@ -281,5 +283,17 @@ mod tests {
         assert_eq!(error, "the image has no package `dokcer.io`; did you mean docker.io?");
         let error = package(&fixture::manifest(), "zzzzzzzzzzzz").unwrap_err().to_string();
         assert_eq!(error, "the image has no package `zzzzzzzzzzzz`");
+    }
+
+    proptest! {
+        #[test]
+        fn any_question_gets_an_answer(question in "[/.a-z]{0,30}|\\PC{0,20}|(/bin|/lib|/etc|/\\.\\.){1,6}") {
+            let manifest = fixture::manifest();
+            match path(&manifest, &question) {
+                Ok(found) => prop_assert!(manifest.file(&found.path).is_some()),
+                Err(ExplainError::NoPath { nearest, .. }) => prop_assert!(nearest.iter().all(|path| manifest.file(path).is_some())),
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
     }
 }

@@ -24,6 +24,7 @@ pub mod progress;
 pub mod prove;
 pub mod qemu;
 pub mod recipe;
+pub mod report;
 pub mod sbom;
 pub mod sign;
 pub mod store;

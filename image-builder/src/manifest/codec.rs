@@ -19,7 +19,7 @@ struct Head {
     format: u32,
 }
 
-/// Reads a manifest as [`write`] wrote it, and checks its rules.
+/// Reads a manifest as [`write()`] wrote it, and checks its rules.
 ///
 /// # Errors
 /// When the bytes are damaged, too large, from a newer image-builder, or break a rule of the format.
@@ -60,6 +60,8 @@ fn unpack(bytes: &[u8], limit: u64) -> Result<Vec<u8>, ManifestError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::fixture;
     use super::*;
 
@@ -112,5 +114,22 @@ mod tests {
         let bomb = zstd::bulk::compress(&vec![b' '; 4096], 1).unwrap();
         assert!(matches!(unpack(&bomb, 4095), Err(ManifestError::TooLarge { limit: 4095 })));
         assert_eq!(unpack(&bomb, 4096).unwrap().len(), 4096);
+    }
+
+    proptest! {
+        #[test]
+        fn damage_anywhere_is_an_error_or_a_valid_manifest(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut json = to_json(&fixture::manifest()).unwrap();
+            let at = at.index(json.len());
+            json[at] = byte;
+            if let Ok(manifest) = read(&zstd::bulk::compress(&json, 1).unwrap()) {
+                prop_assert!(write(&manifest).is_ok());
+            }
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
     }
 }

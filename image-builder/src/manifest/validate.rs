@@ -5,6 +5,9 @@ use super::{FORMAT, File, Kind, Manifest, ManifestError, Package};
 /// Hex digits of a SHA-256.
 const SHA256_HEX: usize = 64;
 
+/// Largest file a manifest may claim, in bytes: no slot holds one, and the sum of all sizes cannot overflow.
+const MAX_FILE_BYTES: u64 = 1 << 40;
+
 /// Checks the rules that the types cannot express: order, paths, digests and links.
 ///
 /// # Errors
@@ -50,6 +53,9 @@ fn check_files(files: &[File]) -> Result<(), ManifestError> {
         }
         if file.kind != Kind::File && file.size != 0 {
             return invalid("file", &file.path, "has a size but is not a regular file");
+        }
+        if file.size > MAX_FILE_BYTES {
+            return invalid("file", &file.path, "is larger than any image");
         }
         match file.kind {
             Kind::File if !is_sha256(&file.content) => return invalid("file", &file.path, "has no SHA-256 in lower-case hex"),
@@ -149,6 +155,7 @@ mod tests {
             ("SHA-256", |m| m.packages[0].sha256.clear()),
             ("SHA-256", |m| fixture::file(m, "/usr/bin/runc").content = "abc".to_owned()),
             ("permission bits", |m| m.files[0].mode = 0o100_755),
+            ("larger than any image", |m| fixture::file(m, "/usr/bin/runc").size = u64::MAX),
             ("not a regular file", |m| fixture::file(m, "/usr/bin").size = 4096),
             ("without a target", |m| fixture::file(m, "/bin").content.clear()),
             ("no earlier regular file", |m| fixture::file(m, "/usr/bin/perl5.40.1").content = "/usr/bin/python".to_owned()),
