@@ -1,15 +1,14 @@
 //! What is inside an image's parts: the manifest in a root file system, the sections of a UKI.
 
-use std::io::Read;
+use std::path::Path;
 
+use crate::disk::read::{Disk, DiskError};
 use crate::erofs::{Erofs, ErofsError};
 use crate::extent::Extent;
-use crate::manifest::{FORMAT, Manifest, PATH_IN_ROOT};
+use crate::manifest::source::SourceError;
+use crate::manifest::{self, Manifest, PATH_IN_ROOT};
 use crate::uki::{Pe, PeError};
 use crate::verity::RootHash;
-
-/// Largest manifest we unpack, in bytes; a real one has a few megabytes.
-const MANIFEST_MAX_BYTES: u64 = 128 << 20;
 
 /// Why the content of a part could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -45,23 +44,18 @@ pub enum ContentsError {
 /// Reads the manifest out of the root file system in `root`.
 pub fn manifest(root: &Extent) -> Result<Manifest, ContentsError> {
     let packed = Erofs::open(root)?.read(PATH_IN_ROOT)?;
-    let wrong = |problem: String| ContentsError::Manifest { object: root.name().to_owned(), problem };
-    let mut json = Vec::new();
-    let decoder = zstd::Decoder::new(&packed[..]).map_err(|error| wrong(error.to_string()))?;
-    decoder.take(MANIFEST_MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| wrong(error.to_string()))?;
-    if json.len() as u64 > MANIFEST_MAX_BYTES {
-        return Err(wrong(format!("more than {MANIFEST_MAX_BYTES} bytes")));
-    }
-    // The format first: a newer one may have fields that make the rest unreadable.
-    #[derive(serde::Deserialize)]
-    struct Head {
-        format: u32,
-    }
-    let head: Head = serde_json::from_slice(&json).map_err(|error| wrong(error.to_string()))?;
-    if head.format > FORMAT {
-        return Err(wrong(format!("format {} is newer than {FORMAT}; use a newer image-builder", head.format)));
-    }
-    serde_json::from_slice(&json).map_err(|error| wrong(error.to_string()))
+    manifest::read(&packed).map_err(|error| ContentsError::Manifest { object: root.name().to_owned(), problem: error.to_string() })
+}
+
+/// Reads the manifest of slot A of a disk image, or of a bare root image.
+pub fn manifest_of_image(path: &Path) -> Result<Manifest, SourceError> {
+    let unreadable = |problem: String| SourceError::Io { path: path.to_owned(), source: std::io::Error::other(problem) };
+    let root = match Disk::open(path) {
+        Ok(disk) => disk.partition("root-a").map_err(|error| unreadable(error.to_string()))?.extent.clone(),
+        Err(DiskError::NotGpt { .. }) => Extent::open(path).map_err(|error| unreadable(error.to_string()))?,
+        Err(error) => return Err(unreadable(error.to_string())),
+    };
+    manifest(&root).map_err(|error| unreadable(error.to_string()))
 }
 
 /// What a UKI says about itself.

@@ -1,21 +1,22 @@
 //! From a recipe to a signed, reproducible container-host OS image, without root.
+
 pub mod build;
 pub mod cli;
 pub mod cmd;
-pub mod convert;
 pub mod contents;
+pub mod convert;
+pub mod diff;
 pub mod disk;
 pub mod elf;
 pub mod erofs;
 pub mod esp;
+pub mod explain;
 pub mod extent;
 pub mod finish;
 pub mod initrd;
-pub mod install;
 pub mod inspect;
+pub mod install;
 pub mod keys;
-pub mod diff;
-pub mod explain;
 pub mod licence;
 pub mod lock;
 pub mod manifest;
@@ -27,8 +28,8 @@ pub mod recipe;
 pub mod report;
 pub mod sbom;
 pub mod sign;
-pub mod store;
 pub mod slot;
+pub mod store;
 pub mod tools;
 pub mod tree;
 pub mod uki;

@@ -32,7 +32,9 @@ pub enum NamespaceError {
         file: &'static str,
     },
     /// The kernel refuses user namespaces.
-    #[error("this machine does not let user `{user}` create user namespaces; look at sysctl kernel.unprivileged_userns_clone and user.max_user_namespaces")]
+    #[error(
+        "this machine does not let user `{user}` create user namespaces; look at sysctl kernel.unprivileged_userns_clone and user.max_user_namespaces"
+    )]
     Refused {
         /// Login name.
         user: String,

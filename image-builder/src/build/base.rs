@@ -28,7 +28,12 @@ pub fn tools(lock: &Lock, store: &Store, progress: &Progress) -> anyhow::Result<
             let step = store.begin_step("tools", &key)?;
             for package in &lock.tools {
                 let deb = blob(store, package)?;
-                Cmd::new("dpkg-deb").arg("--extract").arg(&deb).arg(step.dir()).run().with_context(|| format!("unpacking {}", package.name))?;
+                Cmd::new("dpkg-deb")
+                    .arg("--extract")
+                    .arg(&deb)
+                    .arg(step.dir())
+                    .run()
+                    .with_context(|| format!("unpacking {}", package.name))?;
             }
             step.commit()?
         }
@@ -87,7 +92,8 @@ fn plan_packages(lock: &Lock, store: &Store) -> anyhow::Result<Vec<PlannedPackag
     }
     let mut queue: Vec<usize> = (0..planned.len()).filter(|&index| planned[index].first).collect();
     while let Some(index) = queue.pop() {
-        let fields = Cmd::new("dpkg-deb").arg("--show").args(["--showformat", "${Pre-Depends}, ${Depends}"]).arg(&planned[index].deb).text()?;
+        let fields =
+            Cmd::new("dpkg-deb").arg("--show").args(["--showformat", "${Pre-Depends}, ${Depends}"]).arg(&planned[index].deb).text()?;
         for name in package_names(&fields) {
             if let Some(needed) = planned.iter().position(|package| package.name == name && !package.first) {
                 planned[needed].first = true;
@@ -118,7 +124,6 @@ fn planned_user(user: &crate::recipe::User) -> PlannedUser {
 fn blob(store: &Store, package: &LockedPackage) -> anyhow::Result<PathBuf> {
     store.blob(&package.sha256).with_context(|| format!("package {} is not in the cache although it was fetched", package.name))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -68,7 +68,15 @@ pub fn loader_conf(id: &str) -> String {
 }
 
 /// Assembles, signs and packs everything that boots.
-pub fn make(recipe: &Recipe, assembled: &Assembled, root: &Root, tools: &Tools, keys: &Keys, options: &Options<'_>, progress: &Progress) -> anyhow::Result<Boot> {
+pub fn make(
+    recipe: &Recipe,
+    assembled: &Assembled,
+    root: &Root,
+    tools: &Tools,
+    keys: &Keys,
+    options: &Options<'_>,
+    progress: &Progress,
+) -> anyhow::Result<Boot> {
     let _phase = progress.phase("signing the UKI and writing the ESP", 0);
     // In the output folder: a full disk shows here, before anything has a final name.
     let dir = tempfile::Builder::new().prefix(".boot-").tempdir_in(options.out).context("making a folder for the boot files")?;
@@ -84,7 +92,10 @@ pub fn make(recipe: &Recipe, assembled: &Assembled, root: &Root, tools: &Tools, 
     }
     .assemble(&efi("linuxx64.efi.stub")?)?;
     if uki.len() > UKI_MAX_BYTES {
-        bail!("the UKI has {} bytes, more than {UKI_MAX_BYTES}; remove modules from [kernel] initrd-modules or files from [initrd]", uki.len());
+        bail!(
+            "the UKI has {} bytes, more than {UKI_MAX_BYTES}; remove modules from [kernel] initrd-modules or files from [initrd]",
+            uki.len()
+        );
     }
     let addon_stub = efi("addonx64.efi.stub")?;
     let sign = |name: &str, bytes: &[u8]| -> anyhow::Result<PathBuf> {

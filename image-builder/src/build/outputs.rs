@@ -15,6 +15,8 @@ use crate::disk;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
 
+use crate::diff::Diff;
+use crate::report::{self, Artefact, Report, Section};
 use crate::sbom;
 
 /// Bumped when the same inputs would give other files in the output folder.
@@ -37,21 +39,12 @@ pub struct Results<'a> {
     pub boot: &'a Boot,
     /// [`key`] of the build.
     pub key: &'a str,
-}
-
-/// One file of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artefact {
-    /// File name.
-    pub name: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256, in hex.
-    pub sha256: String,
+    /// The build to compare with.
+    pub against: Option<&'a Manifest>,
 }
 
 /// What a release consists of.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Release {
     /// Image id.
@@ -89,9 +82,8 @@ pub fn image_name(manifest: &Manifest) -> String {
 
 /// Stands for everything that shapes the output folder.
 #[must_use]
-pub fn key(assembled: &Assembled, keys: &Keys) -> String {
-    let initrd: Vec<(&str, u32)> = assembled.initrd.iter().map(|(path, node)| (path, node.mode)).collect();
-    key::of(REVISION, &(&assembled.manifest, initrd, assembled.epoch, &keys.fingerprint))
+pub fn key(assembled: &Assembled, keys: &Keys, against: Option<&Manifest>) -> String {
+    key::of(REVISION, &(&assembled.manifest, &assembled.initrd_files, assembled.epoch, &keys.fingerprint, against))
 }
 
 /// Whether `out` holds, untouched, what a build with `key` left there.
@@ -116,11 +108,12 @@ pub fn write(results: &Results<'_>, out: &Path, progress: &Progress) -> anyhow::
         _ => {}
     }
     let manifest = &results.assembled.manifest;
-    let parts = vec![
+    let mut parts = vec![
         copy_part(&results.root.image, out, "root.erofs")?,
         copy_part(&results.root.verity, out, "root.verity")?,
         copy_part(&results.boot.uki, out, "slipway.efi")?,
     ];
+    parts[2].sections = uki_sections(&results.boot.uki)?;
     let release = Release {
         id: manifest.image_id.clone(),
         variant: manifest.variant.clone(),
@@ -134,12 +127,21 @@ pub fn write(results: &Results<'_>, out: &Path, progress: &Progress) -> anyhow::
     replace(out, RELEASE, &json(&release)?)?;
     replace(out, MANIFEST, &results.assembled.manifest_bytes)?;
     replace(out, "sbom.spdx.json", &json(&sbom::spdx(manifest, created)?)?)?;
+    let report = Report::new(manifest, parts);
+    replace(out, "report.json", &json(&report)?)?;
+    replace(out, "report.html", report::html(&report).as_bytes())?;
+    if let Some(before) = results.against {
+        for (name, text) in Diff::new(before, manifest).documents()? {
+            replace(out, name, text.as_bytes())?;
+        }
+    }
     let image = image_name(manifest);
-    let disk = disk::image::Parts { esp: &results.boot.esp, root: &results.root.image, verity: &results.root.verity, oem: None, state: None };
+    let disk =
+        disk::image::Parts { esp: &results.boot.esp, root: &results.root.image, verity: &results.root.verity, oem: None, state: None };
     let phase = progress.phase("writing the disk image", disk.total_bytes());
     disk::image::write(&disk, &manifest.version, &out.join(&image), Some(&phase))?;
     drop(phase);
-    let names = ["root.erofs", "root.verity", "slipway.efi", RELEASE, MANIFEST, "sbom.spdx.json", &image];
+    let names = ["root.erofs", "root.verity", "slipway.efi", RELEASE, MANIFEST, "sbom.spdx.json", "report.json", "report.html", &image];
     let files = names.iter().map(|name| stamp_of(out, name)).collect::<Result<_, _>>().context("looking at the results")?;
     replace(out, STAMP, &json(&Stamp { key: results.key.to_owned(), files })?)
 }
@@ -159,10 +161,10 @@ mod erased {
     }
 }
 
-fn uki_sections(uki: &Path) -> anyhow::Result<Vec<(String, u64)>> {
+fn uki_sections(uki: &Path) -> anyhow::Result<Vec<Section>> {
     let bytes = fs::read(uki).context("reading the UKI")?;
     let pe = crate::uki::pe::Pe::parse(&bytes)?;
-    Ok(pe.sections().iter().map(|section| (section.name.clone(), u64::from(section.virtual_size))).collect())
+    Ok(pe.sections().iter().map(|section| Section { name: section.name.clone(), size: u64::from(section.virtual_size) }).collect())
 }
 
 /// Copies one part and hashes it on the way.
@@ -182,7 +184,7 @@ fn copy_part(from: &Path, out: &Path, name: &str) -> anyhow::Result<Artefact> {
         size += count as u64;
     }
     publish(target, out, name)?;
-    Ok(Artefact { name: name.to_owned(), size, sha256: hex::encode(hasher.finalize()) })
+    Ok(Artefact { name: name.to_owned(), size, sha256: hex::encode(hasher.finalize()), sections: Vec::new() })
 }
 
 fn replace(out: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {

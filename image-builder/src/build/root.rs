@@ -33,6 +33,8 @@ pub struct Assembled {
     pub tree: Tree,
     /// The initrd.
     pub initrd: Tree,
+    /// What is in the initrd.
+    pub initrd_files: Vec<manifest::File>,
     /// What is in the root.
     pub manifest: Manifest,
     /// The manifest as it is in the root.
@@ -93,7 +95,16 @@ pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progre
     };
     let manifest_bytes = manifest::write(&manifest)?;
     tree.insert(manifest::PATH_IN_ROOT, Node::file(manifest_bytes.clone(), 0o644, Origin::Builder));
-    Ok(Assembled { tree, initrd, manifest, manifest_bytes, os_release: identity::os_release(&identity), linux, epoch: lock.epoch })
+    Ok(Assembled {
+        tree,
+        initrd_files: list_files(&initrd)?,
+        initrd,
+        manifest,
+        manifest_bytes,
+        os_release: identity::os_release(&identity),
+        linux,
+        epoch: lock.epoch,
+    })
 }
 
 const PRESET: &str = "/usr/lib/systemd/system-preset/00-slipway.preset";
@@ -140,7 +151,8 @@ fn pick_initrd(recipe: &Recipe, root: &Tree, kernel: &str) -> anyhow::Result<Tre
     extra.insert("/etc/initrd-release", Node::symlink("../usr/lib/os-release", Origin::Builder));
     extra.insert("/usr/lib/os-release", Node::file(root.read("/usr/lib/os-release")?, 0o644, Origin::Builder));
     for dir in &recipe.initrd.add {
-        overlay::add(&mut extra, &dir.value.path, &Origin::Builder).with_context(|| format!("adding the tree {} ({})", dir.value.written, dir.at))?;
+        overlay::add(&mut extra, &dir.value.path, &Origin::Builder)
+            .with_context(|| format!("adding the tree {} ({})", dir.value.written, dir.at))?;
     }
     let files: Vec<String> = recipe.initrd.files.iter().map(|file| file.value.clone()).collect();
     let modules: Vec<String> = recipe.kernel.initrd_modules.iter().map(|module| module.value.clone()).collect();
@@ -148,7 +160,11 @@ fn pick_initrd(recipe: &Recipe, root: &Tree, kernel: &str) -> anyhow::Result<Tre
 }
 
 fn kernel_config(text: &str) -> BTreeMap<String, String> {
-    text.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| name.starts_with("CONFIG_")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("CONFIG_"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn licences(tree: &Tree, lock: &Lock) -> anyhow::Result<BTreeMap<String, String>> {
@@ -205,7 +221,16 @@ fn list_files(tree: &Tree) -> anyhow::Result<Vec<manifest::File>> {
             Kind::Hardlink(target) => (FileKind::Hardlink, 0, target.clone()),
             Kind::File(content) => (FileKind::File, content.len(), hashes.get(path).map(hex::encode).unwrap_or_default()),
         };
-        manifest::File { path: (*path).to_owned(), kind, mode: node.mode, uid: node.uid, gid: node.gid, size, content, origin: node.origin.clone() }
+        manifest::File {
+            path: (*path).to_owned(),
+            kind,
+            mode: node.mode,
+            uid: node.uid,
+            gid: node.gid,
+            size,
+            content,
+            origin: node.origin.clone(),
+        }
     };
     Ok(nodes.iter().map(file).collect())
 }
@@ -225,10 +250,16 @@ pub struct Root {
 }
 
 /// Makes the EROFS image, the verity tree and the initrd; the two compressors run side by side.
-pub fn root(recipe: &Recipe, assembled: &Assembled, tools: &Tools, store: &Store, options: &Options<'_>, progress: &Progress) -> anyhow::Result<Root> {
+pub fn root(
+    recipe: &Recipe,
+    assembled: &Assembled,
+    tools: &Tools,
+    store: &Store,
+    options: &Options<'_>,
+    progress: &Progress,
+) -> anyhow::Result<Root> {
     let settings = (&recipe.root.compression.value, recipe.root.cluster_bytes.value, assembled.epoch);
-    let initrd_files = list_files(&assembled.initrd)?;
-    let key = key::of(REVISION, &(&assembled.manifest, &initrd_files, settings));
+    let key = key::of(REVISION, &(&assembled.manifest, &assembled.initrd_files, settings));
     let dir = match store.step("root", &key)? {
         StepState::Done(dir) => dir,
         StepState::Missing => {
@@ -258,7 +289,14 @@ const VERITY: &str = "root.verity";
 const HASH: &str = "root.hash";
 const INITRD: &str = "initrd.zst";
 
-fn make_image(assembled: &Assembled, tools: &Tools, recipe: &Recipe, options: &Options<'_>, tar: &PathBuf, image: &PathBuf) -> anyhow::Result<()> {
+fn make_image(
+    assembled: &Assembled,
+    tools: &Tools,
+    recipe: &Recipe,
+    options: &Options<'_>,
+    tar: &PathBuf,
+    image: &PathBuf,
+) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(tar).with_context(|| format!("creating {}", tar.display()))?);
     archive::write(&assembled.tree, &mut out)?;
     out.flush().with_context(|| format!("writing {}", tar.display()))?;

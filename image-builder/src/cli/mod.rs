@@ -1,23 +1,18 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+pub mod archive_args;
 pub mod build;
-pub mod keygen;
 pub mod completions;
+pub mod convert;
 pub mod diff;
 pub mod explain;
-pub mod man;
-pub mod convert;
-pub mod prove;
-pub mod archive_args;
-pub mod completions;
-pub mod convert;
 pub mod fetch;
+pub mod inspect;
 pub mod keygen;
 pub mod lock;
 pub mod man;
+pub mod prove;
 pub mod run;
-pub mod inspect;
-pub mod keygen;
 pub mod verify;
 
 use std::io::{IsTerminal, Write};
@@ -56,16 +51,18 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
-    Fetch(fetch::Args),
-    Keygen(keygen::Args),
-    Lock(lock::Args),
     Completions(completions::Args),
+    Convert(convert::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Fetch(fetch::Args),
+    Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Lock(lock::Args),
     Man(man::Args),
-    Convert(convert::Args),
     Prove(prove::Args),
     Run(run::Args),
+    Verify(verify::Args),
     #[command(name = install::SUBCOMMAND, hide = true)]
     InternalInstall,
 }
@@ -73,9 +70,6 @@ enum Command {
 /// The whole command line, for what is made from it.
 fn command() -> clap::Command {
     Cli::command()
-    Inspect(inspect::Args),
-    Keygen(keygen::Args),
-    Verify(verify::Args),
 }
 
 /// What a subcommand needs to talk to its user.
@@ -131,19 +125,18 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Build(args) => build::run(args, ui),
-        Command::Fetch(args) => fetch::run(args, ui),
-        Command::Keygen(args) => keygen::run(args, ui),
-        Command::Lock(args) => lock::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
+        Command::Convert(args) => convert::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Explain(args) => explain::run(args, ui),
-        Command::Man(args) => man::run(args, ui),
-        Command::Prove(args) => prove::run(args, ui),
-        Command::Convert(args) => convert::run(args, ui),
-        Command::Run(args) => run::run(args, ui),
-        Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),
+        Command::Fetch(args) => fetch::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
+        Command::Lock(args) => lock::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
+        Command::Prove(args) => prove::run(args, ui),
+        Command::Run(args) => run::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
+        Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -44,7 +44,10 @@ pub fn apply(tree: &mut Tree, identity: &Identity<'_>) {
         tree.remove(host_specific);
     }
     tree.insert("/etc/resolv.conf", Node::symlink("../run/systemd/resolve/stub-resolv.conf", Origin::Builder));
-    tree.insert("/etc/hosts", Node::file("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned(), 0o644, Origin::Builder));
+    tree.insert(
+        "/etc/hosts",
+        Node::file("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned(), 0o644, Origin::Builder),
+    );
 }
 
 #[cfg(test)]
@@ -53,7 +56,8 @@ mod tests {
 
     #[test]
     fn os_release_has_the_fields_that_tools_read() {
-        let text = os_release(&Identity { id: "slipway", name: "Slipway", variant: "vm", version: "1.0.0", suite: "trixie", arch: "amd64" });
+        let text =
+            os_release(&Identity { id: "slipway", name: "Slipway", variant: "vm", version: "1.0.0", suite: "trixie", arch: "amd64" });
         for line in ["ID=slipway", "VERSION_ID=1.0.0", "IMAGE_ID=slipway", "IMAGE_VERSION=1.0.0", "PRETTY_NAME=\"Slipway 1.0.0 (vm)\""] {
             assert!(text.lines().any(|there| there == line), "{line} is missing in {text}");
         }

@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn scripts_without_interpreter_are_found() {
         let mut tree = Tree::default();
-        let scripts = [("/a", "#!/bin/sh -e\n"), ("/b", "#!/usr/bin/perl\n"), ("/c", "#!/usr/bin/env -S python3 -u\n"), ("/d", "no script")];
+        let scripts =
+            [("/a", "#!/bin/sh -e\n"), ("/b", "#!/usr/bin/perl\n"), ("/c", "#!/usr/bin/env -S python3 -u\n"), ("/d", "no script")];
         for (path, text) in scripts {
             tree.insert(path, Node::file(text.to_owned(), 0o755, Origin::Builder));
         }

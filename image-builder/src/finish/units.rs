@@ -63,7 +63,8 @@ fn link(tree: &mut Tree, path: &str, target: &str, origin: &Origin) {
 ///
 /// A unit that is not there is fine: packages come and go, and it is certainly not enabled.
 pub fn disable(tree: &mut Tree, unit: &str) {
-    let links: Vec<String> = tree.below(CONFIG).filter(|(path, node)| points_to(path, node, unit)).map(|(path, _)| path.to_owned()).collect();
+    let links: Vec<String> =
+        tree.below(CONFIG).filter(|(path, node)| points_to(path, node, unit)).map(|(path, _)| path.to_owned()).collect();
     for path in links {
         tree.remove(&path);
     }
@@ -111,7 +112,10 @@ pub fn list(tree: &Tree) -> Vec<Unit> {
         .into_iter()
         .map(|(name, state)| {
             let text = find(tree, &name).ok().and_then(|path| tree.read_text(&path).ok()).unwrap_or_default();
-            let listens = section(&text, "Socket").into_iter().filter(|(key, _)| key.starts_with("Listen")).map(|(key, value)| format!("{key}={value}"));
+            let listens = section(&text, "Socket")
+                .into_iter()
+                .filter(|(key, _)| key.starts_with("Listen"))
+                .map(|(key, value)| format!("{key}={value}"));
             Unit { listens: listens.collect(), name, state }
         })
         .collect()
@@ -129,7 +133,10 @@ fn find(tree: &Tree, unit: &str) -> Result<String, UnitError> {
 fn nearest(tree: &Tree, unit: &str) -> Option<String> {
     let stem = unit.split(['.', '@']).next().unwrap_or(unit);
     let names = tree.below(VENDOR).filter_map(|(path, _)| path.strip_prefix(VENDOR)?.strip_prefix('/')).filter(|name| !name.contains('/'));
-    names.filter(|name| name.contains(stem) || stem.contains(name.split(['.', '@']).next().unwrap_or(name))).min_by_key(|name| name.len().abs_diff(unit.len())).map(str::to_owned)
+    names
+        .filter(|name| name.contains(stem) || stem.contains(name.split(['.', '@']).next().unwrap_or(name)))
+        .min_by_key(|name| name.len().abs_diff(unit.len()))
+        .map(str::to_owned)
 }
 
 /// Key-value pairs of one section, list values split at white space; enough of systemd.syntax(7) for what packages ship.
@@ -139,7 +146,10 @@ fn section(text: &str, wanted: &str) -> Vec<(String, String)> {
     for line in text.replace("\\\n", " ").lines().map(str::trim) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             inside = name == wanted;
-        } else if inside && !line.starts_with(['#', ';']) && let Some((key, value)) = line.split_once('=') {
+        } else if inside
+            && !line.starts_with(['#', ';'])
+            && let Some((key, value)) = line.split_once('=')
+        {
             pairs.extend(value.split_whitespace().map(|value| (key.trim().to_owned(), value.to_owned())));
         }
     }
@@ -202,7 +212,8 @@ mod tests {
         mask(&mut tree, "docker.socket", &Origin::Builder);
         disable(&mut tree, "no-such.service");
         let states: Vec<(String, UnitState)> = list(&tree).into_iter().map(|unit| (unit.name, unit.state)).collect();
-        let expected = [("docker.service", UnitState::Disabled), ("docker.socket", UnitState::Masked), ("getty@.service", UnitState::Disabled)];
+        let expected =
+            [("docker.service", UnitState::Disabled), ("docker.socket", UnitState::Masked), ("getty@.service", UnitState::Disabled)];
         assert_eq!(states, expected.map(|(name, state)| (name.to_owned(), state)));
     }
 

@@ -135,7 +135,10 @@ mod tests {
         root.insert("/usr/bin/tool", Node::file(b"not elf".to_vec(), 0o755, Origin::Builder));
         root.insert("/bin", Node::symlink("usr/bin", Origin::Builder));
         root.insert("/usr/bin/alias", Node::symlink("tool", Origin::Builder));
-        root.insert("/usr/lib/modules/6/modules.dep", Node::file(b"kernel/fs/a-b.ko: kernel/lib/c.ko\nkernel/lib/c.ko:\n".to_vec(), 0o644, Origin::Builder));
+        root.insert(
+            "/usr/lib/modules/6/modules.dep",
+            Node::file(b"kernel/fs/a-b.ko: kernel/lib/c.ko\nkernel/lib/c.ko:\n".to_vec(), 0o644, Origin::Builder),
+        );
         root.insert("/usr/lib/modules/6/modules.builtin", Node::file(b"kernel/fs/ext4.ko\n".to_vec(), 0o644, Origin::Builder));
         root.insert("/usr/lib/modules/6/kernel/fs/a-b.ko", Node::file(b"ab".to_vec(), 0o644, Origin::Builder));
         root.insert("/usr/lib/modules/6/kernel/lib/c.ko", Node::file(b"c".to_vec(), 0o644, Origin::Builder));
@@ -150,7 +153,8 @@ mod tests {
     #[test]
     fn links_bring_their_targets_and_modules_their_dependencies() {
         let tree = pick_from(&["/bin/alias"], &["a_b", "ext4"]).unwrap();
-        for path in ["/bin", "/usr/bin/alias", "/usr/bin/tool", "/usr/lib/modules/6/kernel/fs/a-b.ko", "/usr/lib/modules/6/kernel/lib/c.ko"] {
+        for path in ["/bin", "/usr/bin/alias", "/usr/bin/tool", "/usr/lib/modules/6/kernel/fs/a-b.ko", "/usr/lib/modules/6/kernel/lib/c.ko"]
+        {
             assert!(tree.get(path).is_some(), "{path} is missing");
         }
     }

@@ -131,7 +131,8 @@ fn unpack(deb: &Path, root: &Path) -> anyhow::Result<()> {
 
 fn mount_kernel_file_systems(root: &Path) -> anyhow::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    mount("proc", root.join("proc"), "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None).context("mounting /proc")?;
+    mount("proc", root.join("proc"), "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+        .context("mounting /proc")?;
     mount_bind_recursive("/sys", root.join("sys")).context("mounting /sys")?;
     // Not world-writable and sticky as by default: the kernel would refuse `> /dev/null` there.
     mount("tmpfs", root.join("dev"), "tmpfs", MountFlags::NOSUID, Some(c"mode=755")).context("mounting /dev")?;
@@ -141,7 +142,9 @@ fn mount_kernel_file_systems(root: &Path) -> anyhow::Result<()> {
         File::create(&target)?;
         mount_bind(Path::new("/dev").join(device), &target).with_context(|| format!("binding /dev/{device}"))?;
     }
-    for (name, target) in [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")] {
+    for (name, target) in
+        [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")]
+    {
         symlink(target, root.join("dev").join(name))?;
     }
     fs::create_dir(root.join("dev/shm"))?;

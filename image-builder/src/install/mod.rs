@@ -113,8 +113,13 @@ mod tests {
 
     #[test]
     fn file_lists_are_read_as_merged_usr() {
-        let table =
-            [("/bin/sh", "/usr/bin/sh"), ("/lib", "/usr/lib"), ("/library/x", "/library/x"), ("/usr/bin/x", "/usr/bin/x"), ("/etc", "/etc")];
+        let table = [
+            ("/bin/sh", "/usr/bin/sh"),
+            ("/lib", "/usr/lib"),
+            ("/library/x", "/library/x"),
+            ("/usr/bin/x", "/usr/bin/x"),
+            ("/etc", "/etc"),
+        ];
         for (listed, real) in table {
             assert_eq!(merged_usr(listed), real);
         }

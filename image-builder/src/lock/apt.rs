@@ -153,6 +153,20 @@ impl Apt {
         Ok(index)
     }
 
+    /// When the newest of the suites was signed, in seconds since 1970.
+    pub(super) fn newest_signature(&self) -> Result<i64, AptError> {
+        let dir = self.dir.path().join("lists");
+        let failed = |source| AptError::Prepare { path: dir.clone(), source };
+        let mut newest = None;
+        for entry in fs::read_dir(&dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.to_string_lossy().ends_with("Release") {
+                newest = newest.max(signing_date(&fs::read_to_string(&path).map_err(failed)?));
+            }
+        }
+        newest.ok_or_else(|| failed(io::Error::other("no suite says when it was signed")))
+    }
+
     /// Where downloads go.
     pub(super) fn downloads(&self) -> PathBuf {
         self.dir.path().join("download")
@@ -166,6 +180,14 @@ impl Apt {
         }
         cmd.transcript()
     }
+}
+
+/// The `Date:` of a Release file.
+fn signing_date(release: &str) -> Option<i64> {
+    let date = release.lines().find_map(|line| line.strip_prefix("Date: "))?;
+    // RFC 2822 knows the old name of the zone only.
+    let date = date.trim().replace("UTC", "GMT");
+    Some(jiff::fmt::rfc2822::parse(&date).ok()?.timestamp().as_second())
 }
 
 /// The whole configuration; nothing is read from the host's files.
@@ -197,6 +219,13 @@ mod tests {
         for forbidden in ["Post-Invoke", "Recommends \"1\"", "unfinished", "Insecure"] {
             assert!(!text.contains(forbidden), "{forbidden}");
         }
+    }
+
+    #[test]
+    fn the_signing_date_is_read_from_a_release_file() {
+        assert_eq!(signing_date("Origin: Debian\nDate: Thu, 20 Nov 2025 10:11:12 UTC\nArchitectures: amd64\n"), Some(1_763_633_472));
+        assert_eq!(signing_date("Date: yesterday\n"), None);
+        assert_eq!(signing_date("Origin: Debian\n"), None);
     }
 
     #[test]

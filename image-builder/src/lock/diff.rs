@@ -87,7 +87,7 @@ mod tests {
 
     fn lock(packages: &[(&str, &str)], tools: &[(&str, &str)]) -> Lock {
         let list = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, version)| sample(name, version)).collect();
-        Lock { format: FORMAT, packages_digest: String::new(), suites: Vec::new(), packages: list(packages), tools: list(tools) }
+        Lock { format: FORMAT, packages_digest: String::new(), epoch: 0, suites: Vec::new(), packages: list(packages), tools: list(tools) }
     }
 
     fn text(diff: &LockDiff) -> Vec<String> {

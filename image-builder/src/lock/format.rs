@@ -82,6 +82,8 @@ pub struct Lock {
     pub format: u32,
     /// [`Recipe::packages_digest`] of the recipe it was made from.
     pub packages_digest: String,
+    /// When the newest of the suites was signed, in seconds since 1970: the time stamp of everything in the image.
+    pub epoch: i64,
     /// The suites it was resolved against.
     pub suites: Vec<String>,
     /// What goes into the image, by name.

@@ -4,6 +4,7 @@ fn lock(packages: Vec<LockedPackage>) -> Lock {
     Lock {
         format: FORMAT,
         packages_digest: "d".to_owned(),
+        epoch: 1_763_000_000,
         suites: vec!["trixie".to_owned()],
         packages,
         tools: vec![sample("mtools", "4")],
@@ -32,6 +33,7 @@ fn a_lock_is_sorted_readable_toml() {
 
     format = 1
     packages-digest = "d"
+    epoch = 1763000000
     suites = ["trixie"]
 
     [[package]]

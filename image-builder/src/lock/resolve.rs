@@ -160,7 +160,7 @@ pub(super) fn resolve_with_tools(
     let asked = tools.iter().map(|name| (*name, asked_at(TOOLS_ASKED_BY, 0))).collect();
     let tools = resolution.plan(System::Tools, tools, &asked)?;
     let suites = suites.into_iter().map(str::to_owned).collect();
-    Ok(Lock { format: FORMAT, packages_digest: recipe.packages_digest(), suites, packages, tools })
+    Ok(Lock { format: FORMAT, packages_digest: recipe.packages_digest(), epoch: apt.newest_signature()?, suites, packages, tools })
 }
 
 fn asked_at(recipe: &str, line: usize) -> Reason {

@@ -63,7 +63,7 @@ pub enum SourceError {
 /// # Errors
 /// When there is nothing at `path`, it is something else, or its manifest is not usable.
 pub fn load_manifest(path: &Path) -> Result<Manifest, SourceError> {
-    load_with(path, |path| Err(SourceError::Image { path: path.to_owned() }))
+    load_with(path, crate::contents::manifest_of_image)
 }
 
 /// Like [`load_manifest`], with `from_image` reading the manifest out of a disk image or a bare root image.

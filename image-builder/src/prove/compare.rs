@@ -7,10 +7,11 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::contents;
 use crate::disk::read::{Disk, DiskPartition};
 use crate::esp::read::Fat;
 use crate::extent::Extent;
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 
 /// How much is compared at a time, in bytes.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -91,14 +92,15 @@ fn esp_file(one: &Disk, two: &Disk) -> Option<String> {
     let open = |disk: &Disk| Fat::open(&disk.partition("esp").ok()?.extent).ok();
     let (one, two) = (open(one)?, open(two)?);
     let files = one.list().ok()?;
-    files.iter().filter(|entry| !entry.is_folder).find(|entry| one.read(&entry.path).ok() != two.read(&entry.path).ok()).map(|entry| entry.path.clone())
+    files
+        .iter()
+        .filter(|entry| !entry.is_folder)
+        .find(|entry| one.read(&entry.path).ok() != two.read(&entry.path).ok())
+        .map(|entry| entry.path.clone())
 }
 
 fn root_file(one: &Disk, two: &Disk) -> Option<String> {
-    let manifest = |disk: &Disk| -> Option<Manifest> {
-        let erofs = crate::erofs::read::Erofs::open(&disk.partition("root-a").ok()?.extent).ok()?;
-        manifest::read(&erofs.read(manifest::PATH_IN_ROOT).ok()?).ok()
-    };
+    let manifest = |disk: &Disk| contents::manifest(&disk.partition("root-a").ok()?.extent).ok();
     first_file(&manifest(one)?, &manifest(two)?)
 }
 

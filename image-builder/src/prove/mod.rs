@@ -64,7 +64,8 @@ const CONDITIONS: [Conditions; 2] = [
 pub fn prove(options: &Options<'_>, store: &Store, progress: &Progress) -> anyhow::Result<Proof> {
     let mut images = Vec::new();
     for conditions in &CONDITIONS {
-        let about = format!("TZ={} LC_ALL={} umask {} {} threads", conditions.zone, conditions.locale, conditions.umask, conditions.workers);
+        let about =
+            format!("TZ={} LC_ALL={} umask {} {} threads", conditions.zone, conditions.locale, conditions.umask, conditions.workers);
         progress.note(format!("building with {about}"));
         images.push(build(options, conditions, store)?);
     }
@@ -103,7 +104,8 @@ fn build(options: &Options<'_>, conditions: &Conditions, store: &Store) -> anyho
         .env("SLIPWAY_CACHE", &cache)
         .dir(&folder)
         .run()?;
-    let images = fs::read_dir(&out)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.extension().is_some_and(|end| end == "raw"));
+    let images =
+        fs::read_dir(&out)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.extension().is_some_and(|end| end == "raw"));
     images.with_context(|| format!("the build left no image in {}", out.display()))
 }
 

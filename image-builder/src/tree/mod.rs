@@ -160,7 +160,8 @@ impl Tree {
         let mut dropped_directory: Option<String> = None;
         let nodes = std::mem::take(&mut self.nodes);
         for (path, node) in nodes {
-            let below_dropped = dropped_directory.as_deref().is_some_and(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')));
+            let below_dropped =
+                dropped_directory.as_deref().is_some_and(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')));
             if !below_dropped && keep(&path, &node) {
                 self.nodes.insert(path, node);
                 continue;
@@ -196,9 +197,7 @@ impl Tree {
     pub fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
         let resolved = self.resolve(path).ok_or_else(|| TreeError::Missing { path: path.into() })?;
         match self.nodes.get(&resolved).map(|node| &node.kind) {
-            Some(Kind::File(content)) => {
-                content.read().map_err(|source| TreeError::Io { action: "reading", path: path.into(), source })
-            }
+            Some(Kind::File(content)) => content.read().map_err(|source| TreeError::Io { action: "reading", path: path.into(), source }),
             Some(Kind::Hardlink(target)) => self.read(target),
             _ => Err(TreeError::WrongKind { path: path.into(), wanted: "regular file" }),
         }
