@@ -49,3 +49,24 @@ fn show(verdict: &Verdict, ui: &Ui) {
         count => ui.line(format!("NOT good: {count} finding{} in image {version}", if count == 1 { "" } else { "s" })),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Progress;
+    use crate::verify::tests::Image;
+
+    #[test]
+    fn yes_is_0_no_is_3_and_not_checkable_is_an_error() {
+        let Some(image) = Image::new() else { return };
+        let ui = Ui { progress: Progress::silent(), json: false };
+        let args = |image: PathBuf, cert: PathBuf| Args { image, cert };
+        let cert = image.path().with_file_name("Owner.crt");
+        let code = |image: PathBuf| run(&args(image, cert.clone()), &ui).map(|code| format!("{code:?}"));
+        assert_eq!(code(image.path()).unwrap(), format!("{:?}", ExitCode::SUCCESS));
+        image.flip(512 + 60);
+        assert_eq!(code(image.path()).unwrap(), format!("{:?}", ExitCode::from(EXIT_NO)));
+        assert!(code(cert.clone()).is_err(), "a certificate is no image");
+        assert!(run(&args(image.path(), image.path().with_file_name("absent")), &ui).is_err());
+    }
+}

@@ -1,4 +1,4 @@
-//! The EFI system partition: a FAT32 file system with loader, UKIs and addons. [`write`] makes one, [`read`] looks into any.
+//! The EFI system partition: a FAT32 file system with loader, UKIs and addons. [`mod@write`] makes one, [`mod@read`] looks into any.
 
 pub mod expected;
 pub mod read;

@@ -95,7 +95,7 @@ impl Image {
         std::fs::metadata(self.dir.path().join(part)).unwrap().len()
     }
 
-    fn flip(&self, at: u64) {
+    pub(crate) fn flip(&self, at: u64) {
         let file = File::options().read(true).write(true).open(self.path()).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
