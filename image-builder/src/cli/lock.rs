@@ -102,7 +102,7 @@ fn report(ui: &Ui, report: Report) -> anyhow::Result<ExitCode> {
     let what = match (report.kept, report.written, report.changes.is_empty()) {
         (true, ..) => "fits the recipe and is kept; --refresh takes the newest packages".to_owned(),
         (_, false, _) => "is left as it is (dry run)".to_owned(),
-        (_, true, true) => "is up to date: nothing changed".to_owned(),
+        (_, true, true) => "is up to date: no package changed".to_owned(),
         (_, true, false) => format!(
             "is written: {} added, {} removed, {} updated",
             report.changes.added.len(),

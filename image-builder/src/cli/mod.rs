@@ -140,3 +140,20 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn only_packages_that_are_gone_make_a_lock_stale() {
+        let gone = || FetchError::Gone { packages: vec!["tini 1".to_owned()] };
+        assert_eq!(exit_code(&gone().into()), EXIT_STALE_LOCK);
+        assert_eq!(exit_code(&Err::<(), _>(gone()).context("building the image").unwrap_err()), EXIT_STALE_LOCK);
+        let absent = FetchError::Absent { package: "tini 1".to_owned() };
+        assert_eq!(exit_code(&absent.into()), EXIT_FAILED);
+        assert_eq!(exit_code(&anyhow::anyhow!("something else")), EXIT_FAILED);
+    }
+}

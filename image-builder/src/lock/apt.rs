@@ -125,7 +125,8 @@ impl Apt {
 
     /// Downloads the package lists and checks their signatures.
     pub(super) fn update(&self) -> Result<Transcript, CmdError> {
-        self.cmd("apt-get").args(["-qq", "update"]).transcript()
+        // Not quieter than this: why a suite could not be had would be missing.
+        self.cmd("apt-get").args(["-q", "update"]).transcript()
     }
 
     /// Works out what has to be installed for `names`; each line of the output begins with a quoted address.

@@ -20,6 +20,9 @@ pub(super) enum Refusal {
 /// Looks for one kind of complaint in a line; the other lines may say more about it.
 type Kind = fn(&str, &[&str]) -> Option<Refusal>;
 
+/// What a server, or the file system, says of something that is not there.
+const ABSENT: &[&str] = &["404  Not Found", "404 Not Found", "File not found", "No such file or directory"];
+
 /// What a program says when nobody answers.
 const UNREACHABLE: &[&str] = &[
     "Could not resolve",
@@ -28,12 +31,14 @@ const UNREACHABLE: &[&str] = &[
     "Connection timed out",
     "Temporary failure",
     "Network is unreachable",
+    "Cannot initiate the connection",
+    "connection timed out",
     "Connection failed",
 ];
 
 /// The most important complaint of `apt-get update`, if there is one.
-pub(super) fn refusal(stderr: &str) -> Option<Refusal> {
-    let lines: Vec<&str> = stderr.lines().collect();
+pub(super) fn refusal(said: &str) -> Option<Refusal> {
+    let lines: Vec<&str> = said.lines().collect();
     // In the order of weight: a forged list matters more than a server that is away.
     let kinds: [Kind; 6] = [signature, damaged, expired, no_suite, no_component, unreachable];
     kinds.iter().find_map(|kind| lines.iter().find_map(|line| kind(line, &lines)))
@@ -69,8 +74,16 @@ fn expired(line: &str, _: &[&str]) -> Option<Refusal> {
     (line.contains("Release file") && known.iter().any(|words| line.contains(words))).then(|| Refusal::Expired { detail: said(line) })
 }
 
-fn no_suite(line: &str, _: &[&str]) -> Option<Refusal> {
+/// apt says of a server that is away, too, that it has no Release file; the lines `Err:2 ADDRESS SUITE Release` and
+/// the one behind tell the difference.
+fn no_suite(line: &str, lines: &[&str]) -> Option<Refusal> {
     let (address, suite) = repository(line, "does not have a Release file")?;
+    let tried = format!(" {address} {suite} Release");
+    let at = lines.iter().position(|line| line.starts_with("Err:") && line.ends_with(&tried));
+    let reason = at.and_then(|at| lines.get(at + 1)).filter(|reason| reason.starts_with(' ')).map_or("", |reason| reason.trim());
+    if !reason.is_empty() && !ABSENT.iter().any(|words| reason.contains(words)) {
+        return Some(Refusal::Unreachable { detail: format!("{address} {suite}: {reason}") });
+    }
     Some(Refusal::NoSuite { address: address.to_owned(), suite: suite.to_owned() })
 }
 
@@ -136,6 +149,21 @@ mod tests {
         ];
         for (stderr, expected) in table {
             assert_eq!(refusal(stderr), Some(expected), "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_not_taken_for_one_without_the_suite() {
+        let said = |reason: &str| {
+            format!(
+                "Ign:1 http://m trixie InRelease\nErr:2 http://m trixie Release\n{reason}Reading package lists...\n\
+                     E: The repository 'http://m trixie Release' does not have a Release file.\n"
+            )
+        };
+        let away = refusal(&said("  Cannot initiate the connection to m. - connect (101: Network is unreachable)\n"));
+        assert!(matches!(&away, Some(Refusal::Unreachable { detail }) if detail.starts_with("http://m trixie: Cannot")), "{away:?}");
+        for reason in ["  404  Not Found [IP: 1]\n", "  File not found - /a (2: No such file or directory)\n", ""] {
+            assert!(matches!(refusal(&said(reason)), Some(Refusal::NoSuite { .. })), "{reason}");
         }
     }
 

@@ -182,7 +182,7 @@ fn updated(recipe: &Recipe, archives: &Archives, said: &Transcript) -> Result<()
         let item = list.iter().find(|item| item.value == value);
         item.map_or_else(String::new, |item| recipe.excerpt(&item.at, value, "asked for here"))
     };
-    match refusal(&said.stderr) {
+    match refusal(&[said.stdout.as_str(), &said.stderr].join("\n")) {
         None if said.success => Ok(()),
         None => Err(ResolveError::Update { detail: said.stderr.trim().to_owned() }),
         Some(Refusal::NoSuite { address, suite }) => {
