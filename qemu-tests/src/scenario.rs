@@ -19,9 +19,6 @@ use crate::vm::{Host, Spec, Vm};
 /// Environment variable that keeps the logs of successful scenarios as well.
 pub const KEEP_ENV: &str = "SLIPWAY_KEEP";
 
-/// ssh, which the shared machine offers.
-pub const SSH_PORT: u16 = 22;
-
 /// A promise and how to see that it is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
