@@ -4,6 +4,7 @@
 # request   slipway ID run SECONDS SIZE           answer   slipway ID STATUS STDOUT STDERR
 #           then SIZE bytes: the script, base64            (base64, "-" when empty)
 #                                                 answer   slipway ID too-large SIZE -
+# request   slipway ID put 0 SIZE, then base64    answer   slipway ID 0 - -   (the bytes are in $dir/upload)
 # Lines that are no request are passed over: after a reboot there may be halves of old ones in the channel.
 name=@NAME@ limit=@LIMIT@ dir=/run/slipway-test
 export LC_ALL=C.UTF-8 HOME=/root
@@ -31,6 +32,10 @@ while :; do
     case $verb in
     ping)
         printf 'slipway %s %s - -\n' "$id" "$boot" >&3
+        ;;
+    put)
+        head -c "$size" <&3 | base64 -d >"$dir/upload"
+        printf 'slipway %s 0 - -\n' "$id" >&3
         ;;
     run)
         head -c "$size" <&3 | base64 -d >"$dir/command"

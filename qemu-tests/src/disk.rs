@@ -13,6 +13,9 @@ const EROFS_MAGIC: u32 = 0xe0f5_e1e2;
 /// Block size of our file systems and of dm-verity, in bytes.
 pub const BLOCK: u64 = 4096;
 
+/// How much is copied at once, in bytes.
+const COPY_BYTES: usize = 1 << 20;
+
 /// A partition's place on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
@@ -72,6 +75,20 @@ impl Disk {
         self.file.read_exact_at(&mut byte, partition.start + offset).context("reading the byte to flip")?;
         byte[0] ^= 1;
         self.file.write_all_at(&byte, partition.start + offset).context("flipping a bit")
+    }
+
+    /// Copies the first `bytes` bytes of one partition over another.
+    pub fn copy(&self, from: Partition, to: Partition, bytes: u64) -> anyhow::Result<()> {
+        ensure!(bytes <= from.size && bytes <= to.size, "{bytes} bytes do not fit");
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut at = 0;
+        while at < bytes {
+            let count = usize::try_from(bytes - at).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+            self.file.read_exact_at(&mut buffer[..count], from.start + at).context("reading a partition")?;
+            self.file.write_all_at(&buffer[..count], to.start + at).context("writing a partition")?;
+            at += count as u64;
+        }
+        Ok(())
     }
 
     /// Reads a file of the ESP, e.g. `EFI/Linux/slipway-a.efi`.

@@ -147,7 +147,9 @@ impl Guest {
     pub fn write_file(&self, path: &Utf8Path, content: &[u8]) -> anyhow::Result<()> {
         self.check(&format!("mkdir -p \"$(dirname {path})\" && : > {path}"))?;
         for chunk in content.chunks(CHUNK) {
-            self.check(&format!("base64 -d >> {path} << end\n{}\nend", STANDARD.encode(chunk)))?;
+            let sent = self.request("put", 0, chunk, self.pace.limit(TRAVEL));
+            sent.with_context(|| format!("sending {path} to the guest"))?;
+            self.check(&format!("cat /run/slipway-test/upload >> {path}"))?;
         }
         Ok(())
     }

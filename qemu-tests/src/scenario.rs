@@ -19,9 +19,6 @@ use crate::vm::{Host, Spec, Vm};
 /// Environment variable that keeps the logs of successful scenarios as well.
 pub const KEEP_ENV: &str = "SLIPWAY_KEEP";
 
-/// ssh, which the shared machine offers.
-pub const SSH_PORT: u16 = 22;
-
 /// A promise and how to see that it is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -94,7 +91,7 @@ impl Suite {
         let result = state.machine(self).and_then(|vm| guarded(|| (check.run)(&vm)));
         state.turn += 1;
         state.failed |= result.is_err();
-        let mut result = result.map_err(|error| format!("{error:?}"));
+        let mut result = result.map_err(|error| format!("{error:#}"));
         if result.is_err()
             && let Some(Ok(vm)) = &state.vm
         {
@@ -182,7 +179,7 @@ impl Bench<'_> {
                 // An error here only means fewer logs.
                 let _ = vm.save_journal();
             }
-            format!("{error:?}\nlogs: {}", self.logs)
+            format!("{error:#}\nlogs: {}", self.logs)
         });
         self.vms().drain(..).for_each(|vm| vm.kill());
         if result.is_ok() && !keep() {
@@ -237,7 +234,7 @@ impl Shared {
 impl SharedState {
     /// The machine, booted by whoever comes first.
     fn machine(&mut self, suite: &Suite) -> anyhow::Result<Arc<Vm>> {
-        match self.vm.get_or_insert_with(|| boot_shared(suite).map_err(|error| format!("{error:?}"))) {
+        match self.vm.get_or_insert_with(|| boot_shared(suite).map_err(|error| format!("{error:#}"))) {
             Ok(vm) => Ok(Arc::clone(vm)),
             Err(story) => bail!("the shared machine did not boot: {story}"),
         }
@@ -246,7 +243,7 @@ impl SharedState {
     /// Ends the machine after the last check; a dirty console fails that one.
     fn stop(&mut self, result: Result<(), String>) -> Result<(), String> {
         let Some(Ok(vm)) = &self.vm else { return result };
-        let result = result.and_then(|()| scan(vm, &[]).map_err(|error| format!("{error:?}")));
+        let result = result.and_then(|()| scan(vm, &[]).map_err(|error| format!("{error:#}")));
         vm.kill();
         if result.is_ok() && !self.failed && !keep() {
             let _ = std::fs::remove_dir_all(vm.logs());

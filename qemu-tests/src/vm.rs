@@ -197,10 +197,14 @@ impl Vm {
     pub fn wait_for_agent(&self) -> anyhow::Result<String> {
         let begun = Instant::now();
         let boot = self.wait("the guest's agent answers", BOOT_SECS, || {
-            if let Some(finding) = console::fatal(&self.console()?) {
+            // An answer counts more than an old panic further up in the log.
+            let boot = self.guest.boot_id().ok();
+            if boot.is_none()
+                && let Some(finding) = console::fatal(&self.console()?)
+            {
                 bail!("the machine is lost: {finding}");
             }
-            Ok(self.guest.boot_id().ok())
+            Ok(boot)
         })?;
         lock(&self.booted).get_or_insert(begun.elapsed());
         Ok(boot)

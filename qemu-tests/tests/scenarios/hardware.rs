@@ -1,0 +1,38 @@
+//! Real machines: disks and network cards that are not virtual.
+
+use anyhow::ensure;
+use image_builder::qemu::machine::{DiskBus, NicModel};
+use qemu_tests::images::Variant;
+use qemu_tests::scenario::{Bench, Scenario};
+
+use crate::system::{has_address, root_device};
+
+pub(crate) const NVME: Scenario = Scenario {
+    name: "metal_boots_from_nvme",
+    promise: "The metal image boots from an NVMe disk and brings up an Intel network card.",
+    variant: Variant::Metal,
+    seconds: 110,
+    allowed: &[],
+    run: |bench| boots(bench, DiskBus::Nvme, "nvme"),
+};
+
+pub(crate) const AHCI: Scenario = Scenario {
+    name: "metal_boots_from_sata",
+    promise: "The metal image boots from a SATA disk, brings up an Intel network card, and powers off at the press of the button.",
+    variant: Variant::Metal,
+    seconds: 120,
+    allowed: &[],
+    run: |bench| boots(bench, DiskBus::Ahci, "sd"),
+};
+
+fn boots(bench: &Bench<'_>, bus: DiskBus, disk: &str) -> anyhow::Result<()> {
+    let mut spec = bench.spec()?;
+    spec.bus = bus;
+    spec.nic = NicModel::E1000e;
+    let vm = bench.start("vm", &spec)?;
+    vm.wait_for_boot()?;
+    let parts = vm.guest().check(&format!("ls /sys/block/{}/slaves", root_device(&vm)?))?;
+    ensure!(parts.stdout.lines().all(|part| part.starts_with(disk)), "the root is on: {}", parts.text());
+    has_address(&vm, "e1000e")?;
+    vm.power_off()
+}

@@ -1,0 +1,91 @@
+//! With Secure Boot enforced, our signature is the only way in.
+
+use anyhow::{Context, bail, ensure};
+use camino::Utf8Path;
+use image_builder::cmd::Cmd;
+use image_builder::qemu::secure_boot::certificate_in;
+use qemu_tests::disk::Disk;
+use qemu_tests::images::Variant;
+use qemu_tests::pe;
+use qemu_tests::scenario::{Bench, Scenario};
+
+const UKI: &str = "EFI/Linux/slipway-a.efi";
+
+/// What systemd-boot and OVMF say when a signature does not convince them.
+const REFUSALS: &[&str] = &["Access denied", "Access Denied", "Security violation", "Security Violation"];
+
+pub(crate) const SIGNED: Scenario = Scenario {
+    name: "secure_boot_accepts_our_image",
+    promise: "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot.",
+    variant: Variant::Vm,
+    seconds: 110,
+    allowed: &[],
+    run: |bench| {
+        let mut spec = bench.spec()?;
+        spec.enforce = Some(certificate_in(bench.keys()?.as_std_path())?);
+        let vm = bench.start("vm", &spec)?;
+        vm.wait_for_boot()?;
+        let variable = vm.guest().check("od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")?;
+        ensure!(variable.text().split_whitespace().next_back() == Some("1"), "the firmware says SecureBoot is {}", variable.text());
+        let status = vm.guest().check("bootctl status --no-pager")?;
+        ensure!(status.stdout.contains("Secure Boot: enabled"), "bootctl says\n{}", status.stdout);
+        // The addon is what names the slot: it was accepted as well.
+        vm.guest().check("grep -qw slot=a /proc/cmdline")?;
+        Ok(())
+    },
+};
+
+pub(crate) const OTHERS: Scenario = Scenario {
+    name: "secure_boot_refuses_other_images",
+    promise: "With Secure Boot enforced, a UKI that is unsigned, changed by one bit, or signed by another key does not start.",
+    variant: Variant::Vm,
+    seconds: 70,
+    allowed: &[],
+    run: |bench| {
+        let dir = tempfile::tempdir()?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
+        let disk = Disk::copy_of(&bench.image()?, dir)?;
+        let signed = disk.esp_read(UKI)?;
+        let unsigned = pe::strip_signature(&signed)?;
+        let mut changed = signed;
+        pe::flip_bit_in(&mut changed, ".cmdline")?;
+        let foreign = sign_with_another_key(&unsigned, dir)?;
+        for (name, uki) in [("unsigned", unsigned), ("changed", changed), ("foreign", foreign)] {
+            disk.esp_write(UKI, &uki)?;
+            is_refused(bench, name, &disk)?;
+        }
+        Ok(())
+    },
+};
+
+fn is_refused(bench: &Bench<'_>, name: &str, disk: &Disk) -> anyhow::Result<()> {
+    let mut spec = bench.spec()?;
+    spec.image = disk.path().to_owned();
+    spec.enforce = Some(certificate_in(bench.keys()?.as_std_path())?);
+    let vm = bench.start(name, &spec)?;
+    vm.wait(&format!("the {name} UKI is refused"), 12, || {
+        if vm.guest().boot_id().is_ok() {
+            bail!("the {name} UKI booted");
+        }
+        let console = vm.console()?;
+        Ok(REFUSALS.iter().any(|words| console.contains(words)).then_some(()))
+    })?;
+    let console = vm.console()?;
+    // Refused is the UKI, not the loader: otherwise this would prove nothing about UKIs.
+    ensure!(console.contains("slipway-a.efi"), "the firmware did not even get to the {name} UKI");
+    vm.kill();
+    Ok(())
+}
+
+fn sign_with_another_key(uki: &[u8], dir: &Utf8Path) -> anyhow::Result<Vec<u8>> {
+    let (key, certificate, plain, signed) = (dir.join("k.key"), dir.join("k.crt"), dir.join("plain.efi"), dir.join("signed.efi"));
+    Cmd::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=somebody else", "-days", "3650", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .run()?;
+    std::fs::write(&plain, uki).with_context(|| format!("writing {plain}"))?;
+    Cmd::new("sbsign").arg("--key").arg(&key).arg("--cert").arg(&certificate).arg("--output").arg(&signed).arg(&plain).run()?;
+    std::fs::read(&signed).with_context(|| format!("reading {signed}"))
+}

@@ -1,0 +1,57 @@
+//! Logging in, as an operator does it.
+
+use std::sync::LazyLock;
+
+use anyhow::{Context, anyhow, ensure};
+use image_builder::cmd::Cmd;
+use image_builder::qemu::machine::Credential;
+use qemu_tests::scenario::Check;
+use qemu_tests::vm::Vm;
+
+/// ssh's port.
+pub(crate) const PORT: u16 = 22;
+
+/// A key pair that lives as long as the tests; `id` and `id.pub` in a directory of their own.
+static KEY: LazyLock<Result<tempfile::TempDir, String>> = LazyLock::new(|| {
+    let make = || {
+        let dir = tempfile::tempdir().context("making a directory for the ssh key")?;
+        Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "slipway-test", "-f"]).arg(dir.path().join("id")).run()?;
+        anyhow::Ok(dir)
+    };
+    make().map_err(|error| format!("{error:#}"))
+});
+
+fn key_dir() -> anyhow::Result<&'static std::path::Path> {
+    KEY.as_ref().map(tempfile::TempDir::path).map_err(|error| anyhow!(error.clone()))
+}
+
+/// What lets the holder of the key log in as `core`.
+pub(crate) fn credential() -> anyhow::Result<Credential> {
+    let public = std::fs::read(key_dir()?.join("id.pub")).context("reading the public ssh key")?;
+    Ok(Credential::new("ssh.authorized_keys.core", public))
+}
+
+pub(crate) const LOGIN: Check = Check {
+    name: "operator_logs_in_by_ssh_key_only",
+    promise: "An ssh key handed over by the hypervisor logs its holder in as core, who may administer the host; nobody else gets in.",
+    run: |vm| {
+        let who = ssh(vm, "core", true, "id -un; sudo -n id -un; docker version --format '{{.Server.Os}}'")?;
+        ensure!(who == "core\nroot\nlinux\n", "core is {who:?}");
+        ensure!(ssh(vm, "root", true, "true").is_err(), "the operator's key opens the root account");
+        ensure!(ssh(vm, "core", false, "true").is_err(), "ssh lets somebody in without a key");
+        Ok(())
+    },
+};
+
+fn ssh(vm: &Vm, user: &str, with_key: bool, command: &str) -> anyhow::Result<String> {
+    let seconds = vm.pace().limit(std::time::Duration::from_secs(3)).as_secs();
+    let mut cmd = Cmd::new("ssh").args(["-F", "none", "-p", &vm.port(PORT)?.to_string(), "-o", "BatchMode=yes"]);
+    for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "LogLevel=ERROR", "IdentityAgent=none"]
+    {
+        cmd = cmd.args(["-o", option]);
+    }
+    cmd = cmd.args(["-o", &format!("ConnectTimeout={seconds}")]);
+    // A file that does not exist keeps ssh from trying the keys of whoever runs the tests.
+    cmd = cmd.arg("-i").arg(key_dir()?.join(if with_key { "id" } else { "no-key" }));
+    Ok(cmd.args([&format!("{user}@127.0.0.1"), "--", command]).text()?)
+}
