@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 CARGO := cargo
-BUILDER := target/release/image-builder
+BUILDER := target/debug/image-builder
 RECIPES := image-builder/recipes
 VERSION := 1.0.0
 OUT := out
@@ -48,5 +48,5 @@ clean: ## remove what was built here; the package cache stays
 	rm -rf $(OUT) target
 
 $(BUILDER): FORCE
-	@$(CARGO) build --release --locked --package image-builder
+	@$(CARGO) build --locked --quiet --package image-builder
 FORCE:

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 recipe=$1 version=$2 out=$3
-builder=target/release/image-builder
+builder=target/debug/image-builder
 
 [ -d "$out/keys" ] || "$builder" keygen "$out/keys"
 "$builder" build "image-builder/recipes/$recipe.toml" --version "$version" --keys "$out/keys" --out "$out/$recipe" --stale-lock refresh

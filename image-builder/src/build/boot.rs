@@ -9,10 +9,11 @@ use tempfile::TempDir;
 
 use super::Options;
 use super::root::{Assembled, Root};
+use crate::esp::expected;
 use crate::esp::write::{self as esp, Content, EspFile, EspSpec};
 use crate::progress::Progress;
-use crate::recipe::Recipe;
 use crate::sign::sign_pe;
+use crate::slot::Slot;
 use crate::tools::Tools;
 use crate::uki::{self, Uki};
 
@@ -55,21 +56,8 @@ pub struct Boot {
     _dir: TempDir,
 }
 
-/// The addon of a slot: which partitions belong to it. Written once and never again, so an update cannot get it wrong.
-#[must_use]
-pub fn slot_cmdline(slot: char) -> String {
-    format!("systemd.verity_root_data=PARTLABEL=root-{slot} systemd.verity_root_hash=PARTLABEL=root-{slot}-verity slot={slot}")
-}
-
-/// Settings of systemd-boot; see loader.conf(5). Without a default it would start the alphabetically last entry.
-#[must_use]
-pub fn loader_conf(id: &str) -> String {
-    format!("timeout 0\ndefault {id}-a.efi\neditor no\nrandom-seed-mode off\n")
-}
-
 /// Assembles, signs and packs everything that boots.
 pub fn make(
-    recipe: &Recipe,
     assembled: &Assembled,
     root: &Root,
     tools: &Tools,
@@ -106,24 +94,20 @@ pub fn make(
         Ok(signed)
     };
     let signed_uki = sign("slipway.efi", &uki)?;
-    let addon_a = sign("addon-a.efi", &uki::addon(&addon_stub, &slot_cmdline('a'))?)?;
-    let addon_b = sign("addon-b.efi", &uki::addon(&addon_stub, &slot_cmdline('b'))?)?;
+    let addon_a = sign("addon-a.efi", &uki::addon(&addon_stub, &Slot::A.addon_cmdline())?)?;
+    let addon_b = sign("addon-b.efi", &uki::addon(&addon_stub, &Slot::B.addon_cmdline())?)?;
     let loader = sign("systemd-boot.efi", &efi("systemd-bootx64.efi")?)?;
-    let id = &recipe.image.id.value;
-    let conf = loader_conf(id);
-    let paths: Vec<String> = vec![
-        format!("EFI/Linux/{id}-a.efi"),
-        format!("EFI/Linux/{id}-a.efi.extra.d/slot.addon.efi"),
-        format!("EFI/Linux/{id}-b.efi.extra.d/slot.addon.efi"),
-    ];
+    let conf = Slot::A.loader_conf();
+    let (uki_path, addons) = (Slot::A.uki_path(), Slot::ALL.map(Slot::addon_path));
+    // Slot B gets its UKI with its first update: an entry whose root is empty could only fail.
     let files = [
-        EspFile { path: "EFI/BOOT/BOOTX64.EFI", content: Content::File(&loader) },
-        EspFile { path: "EFI/systemd/systemd-bootx64.efi", content: Content::File(&loader) },
-        EspFile { path: &paths[0], content: Content::File(&signed_uki) },
-        EspFile { path: &paths[1], content: Content::File(&addon_a) },
-        EspFile { path: &paths[2], content: Content::File(&addon_b) },
-        EspFile { path: "loader/loader.conf", content: Content::Bytes(conf.as_bytes()) },
-        EspFile { path: "loader/entries.srel", content: Content::Bytes(b"type1\n") },
+        EspFile { path: expected::FALLBACK_LOADER, content: Content::File(&loader) },
+        EspFile { path: expected::LOADER, content: Content::File(&loader) },
+        EspFile { path: &uki_path, content: Content::File(&signed_uki) },
+        EspFile { path: &addons[0], content: Content::File(&addon_a) },
+        EspFile { path: &addons[1], content: Content::File(&addon_b) },
+        EspFile { path: expected::LOADER_CONF, content: Content::Bytes(conf.as_bytes()) },
+        EspFile { path: expected::ENTRIES_SREL, content: Content::Bytes(expected::ENTRIES_SREL_CONTENT) },
     ];
     let out = dir.path().join("esp.fat");
     let size_bytes = crate::disk::layout::PARTITIONS[0].size_bytes;
@@ -136,12 +120,6 @@ pub fn make(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_addon_names_only_its_own_slot() {
-        assert_eq!(slot_cmdline('b'), "systemd.verity_root_data=PARTLABEL=root-b systemd.verity_root_hash=PARTLABEL=root-b-verity slot=b");
-        assert!(!slot_cmdline('a').contains("root-b"));
-    }
 
     #[test]
     fn a_folder_without_keys_says_how_to_make_them() {

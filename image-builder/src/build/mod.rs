@@ -98,7 +98,7 @@ pub fn build(options: &Options<'_>, store: &Store, progress: &Progress) -> anyho
         return Ok(Built { image, manifest: assembled.manifest, unchanged: true });
     }
     let root = root::root(&recipe, &assembled, &tools, store, options, progress)?;
-    let boot = boot::make(&recipe, &assembled, &root, &tools, &keys, options, progress)?;
+    let boot = boot::make(&assembled, &root, &tools, &keys, options, progress)?;
     outputs::write(
         &outputs::Results { assembled: &assembled, root: &root, boot: &boot, key: &key, against: against.as_ref() },
         options.out,

@@ -275,7 +275,7 @@ pub fn root(
             fs::write(step.dir().join(INITRD), packed).context("writing the initrd")?;
             let _phase = progress.phase("hashing the root for dm-verity", 0);
             let version = options.version;
-            let hash = verity::format(&image, &step.dir().join(VERITY), &layout::verity_salt(version), layout::derived(version, "verity"))?;
+            let hash = verity::format(&image, &step.dir().join(VERITY), &layout::verity_salt(version), layout::verity_uuid(version))?;
             fs::write(step.dir().join(HASH), hash.to_string())?;
             step.commit()?
         }
@@ -300,7 +300,7 @@ fn make_image(
     let mut out = BufWriter::with_capacity(1 << 20, File::create(tar).with_context(|| format!("creating {}", tar.display()))?);
     archive::write(&assembled.tree, &mut out)?;
     out.flush().with_context(|| format!("writing {}", tar.display()))?;
-    let uuid = layout::derived(options.version, "root");
+    let uuid = layout::erofs_uuid(options.version);
     erofs::make(tools, tar, image, &recipe.root.compression.value, recipe.root.cluster_bytes.value, uuid, options.workers)?;
     fs::remove_file(tar)?;
     Ok(())
