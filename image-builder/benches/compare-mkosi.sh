@@ -29,10 +29,10 @@ while (($#)); do
         *) usage >&2; exit 2 ;;
     esac
 done
+[[ $runs =~ ^[1-9][0-9]?$ && $only =~ ^(|mkosi|image-builder)$ ]] || { usage >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 ((EUID == 0)) || { echo "error: run as root: mkosi needs a Debian 13 tree to run in" >&2; exit 1; }
 [[ -f $recipe ]] || { echo "error: no recipe $recipe" >&2; exit 1; }
-[[ $runs =~ ^[1-9][0-9]?$ && $only =~ ^(|mkosi|image-builder)$ ]] || { usage >&2; exit 2; }
 
 work=$(mktemp --directory --tmpdir="${SLIPWAY_BENCH_DIR:-/tmp}" compare-mkosi.XXXXXX)
 # Everything mounted is mounted in a namespace of its own, so removing the folder is all there is to clean up.
@@ -144,8 +144,9 @@ builder_prepare() {
 }
 
 builder_once() {
-    rm --recursive --force "$work/out"
-    timed "$work/builder.log" env XDG_CACHE_HOME="$work/cache" \
+    # Finished steps go, downloads stay. The tools tree goes too, while mkosi keeps its Debian 13 tree.
+    rm --recursive --force "$work/out" "$work/cache/steps"
+    timed "$work/builder.log" env SLIPWAY_CACHE="$work/cache" \
         target/release/image-builder build "$recipe" --version 0.0.1 --keys "$work/keys" --out "$work/out"
 }
 
