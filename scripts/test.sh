@@ -1,0 +1,42 @@
+#!/bin/sh
+# Every promise once: unit tests, the images, the properties of the build, and the machines that boot them.
+#
+# SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible and that a build without any network works.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/builder-user.sh
+out=target/test-images
+builder=target/debug/image-builder
+version=1.0.0
+
+step() { printf '\n== %s\n' "$*" >&2; }
+
+step 'compiling'
+cargo build --workspace --all-targets --locked --quiet
+
+step 'building the images (as a user without any rights, where this runs as root)'
+rm -rf "$out"
+mkdir -p "$out"
+own "$out"
+as_builder scripts/image.sh vm "$version" "$out"
+as_builder scripts/image.sh metal "$version" "$out"
+
+step 'what was built verifies, and one changed byte does not'
+image=$out/vm/slipway-vm-$version.raw
+"$builder" verify "$image" --cert "$out/keys/public/secure-boot.crt" >/dev/null
+"$builder" verify "$out/metal/slipway-metal-$version.raw" --cert "$out/keys/public/secure-boot.crt" >/dev/null
+
+step 'an unchanged build does nothing'
+as_builder "$builder" --json build image-builder/recipes/vm.toml --lock "$(lock_of vm)" --version "$version" \
+    --keys "$out/keys" --out "$out/vm" | grep --quiet '"unchanged": true'
+
+step 'two builds under different conditions are identical'
+prove() {
+    as_builder "$builder" prove "image-builder/recipes/$1.toml" --lock "$(lock_of "$1")" --version "$version" --keys "$out/keys"
+}
+prove vm
+[ -z "${SLIPWAY_TEST_FULL:-}" ] || prove metal
+
+step 'unit tests, and the promises on running machines'
+tools=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
+SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out cargo test --workspace --locked
