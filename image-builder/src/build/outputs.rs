@@ -37,7 +37,7 @@ pub struct Results<'a> {
     pub root: &'a Root,
     /// Boot files.
     pub boot: &'a Boot,
-    /// [`key`] of the build.
+    /// [`key()`] of the build.
     pub key: &'a str,
     /// The build to compare with.
     pub against: Option<&'a Manifest>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, bail};
@@ -294,8 +294,8 @@ fn make_image(
     tools: &Tools,
     recipe: &Recipe,
     options: &Options<'_>,
-    tar: &PathBuf,
-    image: &PathBuf,
+    tar: &Path,
+    image: &Path,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(tar).with_context(|| format!("creating {}", tar.display()))?);
     archive::write(&assembled.tree, &mut out)?;

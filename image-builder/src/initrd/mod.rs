@@ -9,7 +9,8 @@ use std::io::{self, Write};
 
 use cpio::newc;
 
-use crate::tree::{Content, Kind, Node, Tree, TreeError, glob::BadGlob, glob::GlobList};
+use crate::recipe::Rule;
+use crate::tree::{Content, Kind, Tree, TreeError};
 
 /// zstd level: the initrd is unpacked at every boot and written rarely.
 const ZSTD_LEVEL: i32 = 15;
@@ -40,7 +41,7 @@ pub enum InitrdError {
     },
     /// A pattern is not one.
     #[error(transparent)]
-    Glob(#[from] BadGlob),
+    Glob(#[from] globset::Error),
     /// The tree could not be read.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -68,7 +69,7 @@ pub struct Spec<'a> {
 pub fn pick(spec: &Spec<'_>) -> Result<Tree, InitrdError> {
     let mut wanted = Vec::new();
     for pattern in spec.files {
-        let glob = GlobList::new([pattern])?;
+        let glob = Rule::parse(pattern)?;
         let before = wanted.len();
         if spec.root.get(pattern).is_some() || spec.root.resolve(pattern).is_some() {
             wanted.push(pattern.clone());
@@ -119,16 +120,11 @@ fn read(path: &str, content: &Content) -> Result<Vec<u8>, TreeError> {
     content.read().map_err(|source| TreeError::Io { action: "reading", path: path.into(), source })
 }
 
-/// A directory node for the initrd's own mount points.
-#[must_use]
-pub fn mount_point() -> Node {
-    Node::directory(crate::manifest::Origin::Builder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::manifest::Origin;
+    use crate::tree::Node;
 
     fn root() -> Tree {
         let mut root = Tree::default();

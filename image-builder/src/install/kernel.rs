@@ -12,7 +12,7 @@ use liblzma::read::XzDecoder;
 
 use super::path_str;
 use crate::cmd::Cmd;
-use crate::tree::glob::GlobList;
+use crate::recipe::Rules;
 
 /// Keeps the modules that `patterns` match, decompresses them, moves the kernel beside them and returns its release.
 pub(super) fn trim(root: &Path, patterns: &[String]) -> anyhow::Result<String> {
@@ -23,7 +23,7 @@ pub(super) fn trim(root: &Path, patterns: &[String]) -> anyhow::Result<String> {
         .collect();
     let (Some(release), None) = (releases.pop(), releases.pop()) else { bail!("the packages must install exactly one kernel") };
     let dir = modules.join(&release);
-    let keep = GlobList::new(patterns)?;
+    let keep = Rules::parse(patterns)?;
     let mut files = Vec::new();
     collect(&dir.join("kernel"), &mut files)?;
     let wanted = resolve_dependencies(&dir, &keep)?;
@@ -47,10 +47,10 @@ fn bare_name(path: &Path) -> String {
 }
 
 /// The modules that `keep` matches and every module these need, by `modules.dep`.
-fn resolve_dependencies(dir: &Path, keep: &GlobList) -> anyhow::Result<std::collections::BTreeSet<String>> {
+fn resolve_dependencies(dir: &Path, keep: &Rules) -> anyhow::Result<std::collections::BTreeSet<String>> {
     let text = fs::read_to_string(dir.join("modules.dep")).context("reading modules.dep")?;
     Ok(parse_dependencies(&text)
-        .filter(|(module, _)| keep.matches(module))
+        .filter(|(module, _)| keep.selects(module))
         // modules.dep lists dependencies transitively.
         .flat_map(|(module, needs)| std::iter::once(module).chain(needs))
         .collect())
@@ -122,7 +122,7 @@ mod tests {
         let dep = "kernel/fs/ext4/ext4.ko.xz: kernel/fs/jbd2/jbd2.ko.xz kernel/lib/crc16.ko.xz\nkernel/fs/jbd2/jbd2.ko.xz:\n\
                    kernel/lib/crc16.ko.xz:\nkernel/sound/pcm.ko.xz: kernel/lib/crc16.ko.xz\n";
         fs::write(dir.path().join("modules.dep"), dep).unwrap();
-        let keep = GlobList::new(["kernel/fs/ext4/**"]).unwrap();
+        let keep = Rules::parse(&["kernel/fs/ext4/**".to_owned()]).unwrap();
         let kept: Vec<String> = resolve_dependencies(dir.path(), &keep).unwrap().into_iter().collect();
         assert_eq!(kept, ["kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/lib/crc16.ko"]);
     }

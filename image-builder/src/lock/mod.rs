@@ -2,12 +2,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`format`] | the lock file |
-//! | [`diff`] | what changed between two locks |
-//! | [`archives`] | where the archives live, which no recipe and no lock says |
-//! | [`resolve`] | from a recipe to a lock, by the host's apt with a configuration of its own |
+//! | [`mod@format`] | the lock file |
+//! | [`mod@diff`] | what changed between two locks |
+//! | [`mod@archives`] | where the archives live, which no recipe and no lock says |
+//! | [`mod@resolve`] | from a recipe to a lock, by the host's apt with a configuration of its own |
 //! | `apt`, `index`, `reasons`, `refusal` | parts of that: the private apt, the package lists, why a package is there, why apt refused |
-//! | [`fetch`] | from a lock to verified packages in the store |
+//! | [`mod@fetch`] | from a lock to verified packages in the store |
 
 mod apt;
 pub mod archives;

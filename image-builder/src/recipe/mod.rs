@@ -1,6 +1,6 @@
 //! The recipe: what goes into an image, as TOML with an inheritance chain.
 //!
-//! [`load`] reads a recipe and everything it extends, checks all of it and reports every problem with file, line,
+//! [`load()`] reads a recipe and everything it extends, checks all of it and reports every problem with file, line,
 //! column and a caret. Each value remembers its [`Place`], so that `explain` can name the line that asked for it.
 //!
 //! | module | holds |

@@ -24,6 +24,12 @@ impl Rule {
         let matcher = GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build()?.compile_matcher();
         Ok(Self { written: written.to_owned(), includes, matcher })
     }
+
+    /// Whether the glob matches `path`, whatever it then says about it.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
+    }
 }
 
 /// A list of globs in the order of the recipe.
@@ -34,11 +40,18 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// A list that no recipe wrote, for globs that travelled as text.
+    pub fn parse<'a>(globs: impl IntoIterator<Item = &'a String>) -> Result<Self, globset::Error> {
+        let nowhere = Place { recipe: String::new(), line: 0 };
+        let rule = |glob: &String| Ok(Located { value: Rule::parse(glob)?, at: nowhere.clone() });
+        Ok(Self { rules: globs.into_iter().map(rule).collect::<Result<_, _>>()? })
+    }
+
     /// The rule that decides about `path`: the last one that matches. A path inside a matched folder is not matched
     /// by itself; write `folder/**` for what is below it.
     #[must_use]
     pub fn decide(&self, path: &str) -> Option<&Located<Rule>> {
-        self.rules.iter().rev().find(|rule| rule.value.matcher.is_match(path))
+        self.rules.iter().rev().find(|rule| rule.value.matches(path))
     }
 
     /// Whether the list selects `path`, that is, the last match exists and has no `!`.
@@ -55,7 +68,7 @@ impl Rules {
 
     /// Places of the rules that match none of `paths`; a rule that does nothing is usually a typing mistake.
     pub fn unused<'a>(&'a self, paths: &'a [impl AsRef<str>]) -> impl Iterator<Item = (&'a Rule, &'a Place)> {
-        let unused = |rule: &&Located<Rule>| !paths.iter().any(|path| rule.value.matcher.is_match(path.as_ref()));
+        let unused = |rule: &&Located<Rule>| !paths.iter().any(|path| rule.value.matches(path.as_ref()));
         self.rules.iter().filter(unused).map(|rule| (&rule.value, &rule.at))
     }
 }

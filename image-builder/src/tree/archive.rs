@@ -148,7 +148,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Reads an archive written by [`write`]; file contents stay in the archive and are read when needed.
+/// Reads an archive written by [`write()`]; file contents stay in the archive and are read when needed.
 pub fn read(path: &Path) -> Result<Tree, TreeError> {
     let error = |source| io_error("reading", path, source);
     let file = Arc::new(File::open(path).map_err(error)?);

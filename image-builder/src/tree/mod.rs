@@ -5,7 +5,6 @@
 
 pub mod archive;
 pub mod content;
-pub mod glob;
 pub mod overlay;
 
 use std::collections::BTreeMap;

@@ -118,7 +118,7 @@ fn manifest() -> Manifest {
         arch: "amd64".into(),
         source: "base-files".into(),
         source_version: "13".into(),
-        sha256: "00".into(),
+        sha256: "00".repeat(32),
         licence: "NOASSERTION".into(),
         reason: crate::manifest::Reason::Essential,
     };
