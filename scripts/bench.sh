@@ -1,0 +1,54 @@
+#!/bin/sh
+# Measures what the project promises about speed and size, and prints ratios beside mkosi. Nothing here passes or fails.
+#
+# BENCH_COMPRESSION=1 adds the table of compressors (size, time to build, time until Docker answers): about ten minutes.
+set -eu
+cd "$(dirname "$0")/.."
+version=1.0.0 out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+builder=target/release/image-builder
+recipe=image-builder/recipes/vm.toml
+
+cargo build --release --locked --quiet --package image-builder
+"$builder" keygen "$out/keys" >/dev/null 2>&1
+
+now() { date +%s.%N; }
+calc() { awk "BEGIN { print $1 }"; }
+# timed LABEL COMMAND...: seconds by the clock
+timed() {
+    label=$1
+    shift
+    from=$(now)
+    "$@" >"$out/log" 2>&1 || { cat "$out/log" >&2; exit 1; }
+    printf '%-58s %6.1f s\n' "$label" "$(calc "$(now) - $from")"
+}
+build() { "$builder" build "$1" --lock image-builder/recipes/vm.lock --version "$version" --keys "$out/keys" --out "$out/vm" --stale-lock refresh; }
+
+printf 'load %s, %s processors\n\n' "$(cut -d' ' -f1-3 /proc/loadavg)" "$(nproc)"
+timed 'build, packages in the cache (steps as they are)' build "$recipe"
+timed 'build again, nothing changed                (target  3 s)' build "$recipe"
+
+mkdir -p "$out/variant/tree/usr/share/bench"
+printf 'extends = "%s"\n[tree]\nadd = ["tree"]\n' "$(realpath --relative-to="$out/variant" "$recipe")" >"$out/variant/bench.toml"
+date >"$out/variant/tree/usr/share/bench/file"
+timed 'build with one file of the tree changed      (target 40 s)' build "$out/variant/bench.toml"
+
+size() { stat --format %s "$1"; }
+printf '\n%-58s %6.1f MB\n' 'root image, modules uncompressed           (target 190 MB)' "$(calc "$(size "$out/vm/root.erofs") / 1000000")"
+printf '%-58s %6.1f MB\n' 'UKI' "$(calc "$(size "$out/vm/slipway.efi") / 1000000")"
+
+cargo bench --locked --quiet --package image-builder --bench verity
+
+printf '\nthe ten largest files of the root:\n'
+sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"size"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
+
+if [ -n "${BENCH_COMPRESSION:-}" ]; then
+    printf '\n'
+    image-builder/benches/compression.sh
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    printf '\nclean builds of the same packages, side by side (target: twice as fast):\n'
+    image-builder/benches/compare-mkosi.sh
+else
+    printf '\nthe comparison with mkosi needs root: image-builder/benches/compare-mkosi.sh\n'
+fi
