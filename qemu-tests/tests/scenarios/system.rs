@@ -106,6 +106,7 @@ pub(crate) fn booted_slot(vm: &Vm) -> anyhow::Result<char> {
     let says = cmdline.text().split_whitespace().find_map(|word| word.strip_prefix("slot=")).context("the command line names no slot")?;
     let partitions =
         vm.guest().check(&format!("for link in /sys/block/{}/slaves/*; do grep -h ^PARTNAME= $link/uevent; done", root_device(vm)?))?;
+    ensure!(!partitions.text().is_empty(), "the root's partitions have no names");
     for line in partitions.stdout.lines() {
         let name = line.trim_start_matches("PARTNAME=");
         ensure!(name.starts_with(&format!("root-{says}")), "slot {says} reads its root from partition {name}");
