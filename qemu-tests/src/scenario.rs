@@ -14,7 +14,7 @@ use crate::console;
 use crate::images::{Images, Variant};
 use crate::report::Case;
 use crate::slots::{Slot, Slots};
-use crate::vm::{Host, Spec, Vm};
+use crate::vm::{Host, SETTLE_SECS, Spec, Vm};
 
 /// Environment variable that keeps the logs of successful scenarios as well.
 pub const KEEP_ENV: &str = "SLIPWAY_KEEP";
@@ -257,6 +257,8 @@ fn boot_shared(suite: &Suite) -> anyhow::Result<Arc<Vm>> {
     clear(&logs)?;
     let vm = Vm::start("shared", &suite.shared.spec, &suite.host, &logs)?;
     vm.wait_for_agent()?;
+    // The checks look at a machine that has settled; whether it has settled well is the first one's question.
+    vm.guest().run_for("systemctl is-system-running --wait", SETTLE_SECS)?;
     Ok(Arc::new(vm))
 }
 

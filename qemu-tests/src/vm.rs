@@ -28,6 +28,8 @@ pub const DISK_BYTES: u64 = 10 << 30;
 /// How long firmware, loader, kernel and early user space may take until the agent answers, in KVM seconds. Emulated on an
 /// idle machine it is about 30 s; two machines at a time on two busy cores have been seen to need four times as long.
 const BOOT_SECS: u64 = 24;
+/// How long the rest of the boot may take after that, in KVM seconds; Docker is the last one.
+pub(crate) const SETTLE_SECS: u64 = 36;
 /// How long a shutdown may take, in KVM seconds; stopping containers is slow.
 const SHUTDOWN_SECS: u64 = 18;
 /// How long QEMU may take to open its control socket.
@@ -213,7 +215,7 @@ impl Vm {
     /// Waits until systemd has finished the boot and nothing failed.
     pub fn wait_for_boot(&self) -> anyhow::Result<String> {
         let boot = self.wait_for_agent()?;
-        let state = self.guest.run_for("systemctl is-system-running --wait", 36)?;
+        let state = self.guest.run_for("systemctl is-system-running --wait", SETTLE_SECS)?;
         if state.text() != "running" {
             let units = self.guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend")?;
             bail!("the system is {}, not running; failed units and waiting jobs:\n{}", state.text(), units.text());

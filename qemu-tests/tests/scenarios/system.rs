@@ -106,6 +106,7 @@ pub(crate) fn booted_slot(vm: &Vm) -> anyhow::Result<char> {
     let says = cmdline.text().split_whitespace().find_map(|word| word.strip_prefix("slot=")).context("the command line names no slot")?;
     let partitions =
         vm.guest().check(&format!("for link in /sys/block/{}/slaves/*; do grep -h ^PARTNAME= $link/uevent; done", root_device(vm)?))?;
+    ensure!(!partitions.text().is_empty(), "the root's partitions have no names");
     for line in partitions.stdout.lines() {
         let name = line.trim_start_matches("PARTNAME=");
         ensure!(name.starts_with(&format!("root-{says}")), "slot {says} reads its root from partition {name}");
@@ -113,10 +114,12 @@ pub(crate) fn booted_slot(vm: &Vm) -> anyhow::Result<char> {
     says.chars().next().context("the command line names an empty slot")
 }
 
-/// Kernel name of the block device under `/`, e.g. `dm-0`.
+/// Kernel name of the block device under `/`, e.g. `dm-0`. Needs neither udev nor mount tables, which come late in a boot.
 pub(crate) fn root_device(vm: &Vm) -> anyhow::Result<String> {
-    let name = vm.guest().check("basename \"$(readlink -f \"$(findmnt -nro SOURCE /)\")\"")?;
-    Ok(name.text().to_owned())
+    let link = vm.guest().check("readlink \"/sys/dev/block/$(stat -c %Hd:%Ld /)\"")?;
+    let name = link.text().rsplit('/').next().unwrap_or_default();
+    ensure!(name.starts_with("dm-"), "the root is on {:?}, which is no device-mapper device", link.text());
+    Ok(name.to_owned())
 }
 
 /// The card driven by `driver` has the address that QEMU's DHCP server hands out.
