@@ -40,7 +40,7 @@ printf '%-58s %6.1f MB\n' 'UKI' "$(calc "$(size "$out/vm/slipway.efi") / 1000000
 cargo bench --locked --quiet --package image-builder --bench verity
 
 printf '\nthe ten largest files of the root:\n'
-sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"size"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
+sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"bytes"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
 
 if [ -n "${BENCH_COMPRESSION:-}" ]; then
     printf '\n'
