@@ -31,6 +31,15 @@ const BAD: &[&str] = &[
 /// Words after which nothing good comes any more; waiting on can stop.
 const FATAL: &[&str] = &["Kernel panic", "You are in emergency mode", "Freezing execution"];
 
+/// The firmware says so each time it starts a boot loader.
+const FIRMWARE_START: &str = "BdsDxe: starting Boot";
+
+/// How often the firmware has started a boot loader.
+#[must_use]
+pub fn boots(log: &str) -> usize {
+    log.matches(FIRMWARE_START).count()
+}
+
 /// A line of a serial log that should not be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -32,6 +32,8 @@ const BOOT_SECS: u64 = 24;
 pub(crate) const SETTLE_SECS: u64 = 36;
 /// How long a shutdown may take, in KVM seconds; stopping containers is slow.
 const SHUTDOWN_SECS: u64 = 18;
+/// More starts of the firmware than this without an answer are a loop: the same boot will not succeed the next time.
+const MAX_BOOTS: usize = 2;
 /// How long QEMU may take to open its control socket.
 const QEMU_START: Duration = Duration::from_secs(30);
 
@@ -198,18 +200,30 @@ impl Vm {
     /// Waits until the agent answers and returns the id of this boot. Gives up at once when the console shows that it never will.
     pub fn wait_for_agent(&self) -> anyhow::Result<String> {
         let begun = Instant::now();
+        let boots = console::boots(&self.console()?);
         let boot = self.wait("the guest's agent answers", BOOT_SECS, || {
             // An answer counts more than an old panic further up in the log.
             let boot = self.guest.boot_id().ok();
-            if boot.is_none()
-                && let Some(finding) = console::fatal(&self.console()?)
-            {
-                bail!("the machine is lost: {finding}");
+            if boot.is_none() {
+                self.give_up_if_lost(boots)?;
             }
             Ok(boot)
         })?;
         lock(&self.booted).get_or_insert(begun.elapsed());
         Ok(boot)
+    }
+
+    fn give_up_if_lost(&self, boots_before: usize) -> anyhow::Result<()> {
+        let console = self.console()?;
+        if let Some(finding) = console::fatal(&console) {
+            bail!("the machine is lost: {finding}");
+        }
+        let boots = console::boots(&console).saturating_sub(boots_before);
+        if boots > MAX_BOOTS {
+            let last: Vec<String> = console::scan(&console, &[]).iter().rev().take(5).map(ToString::to_string).collect();
+            bail!("the machine boots again and again; the last bad lines:\n{}", last.join("\n"));
+        }
+        Ok(())
     }
 
     /// Waits until systemd has finished the boot and nothing failed.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use camino::Utf8Path;
+use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
@@ -10,8 +11,6 @@ use crate::system::root_device;
 
 /// Where the 16 bytes of an EROFS file system's UUID are. Nothing reads them: only the hash tree can object to a change.
 const EROFS_UUID_AT: u64 = 1024 + 48;
-
-const FIRMWARE_STARTS: &str = "BdsDxe: starting Boot";
 
 pub(crate) const FLIPPED_BIT: Scenario = Scenario {
     name: "flipped_bit_in_the_root_is_never_read",
@@ -75,7 +74,7 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario {
             if vm.guest().boot_id().is_ok() {
                 bail!("a damaged root booted");
             }
-            Ok((vm.console()?.matches(FIRMWARE_STARTS).count() >= 2).then_some(()))
+            Ok((console::boots(&vm.console()?) >= 2).then_some(()))
         })?;
         let console = vm.console()?;
         ensure!(console.contains("data block 0 is corrupted"), "the restart has another reason than the damaged block");

@@ -1,15 +1,13 @@
 //! Two slots: the second one works like the first, and one that does not work gives way.
 
 use anyhow::ensure;
+use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::vm::Vm;
 
 use crate::system::{booted_slot, loader_entries};
-
-/// The firmware says so each time it starts the boot loader.
-const FIRMWARE_STARTS: &str = "BdsDxe: starting Boot";
 
 pub(crate) const SECOND_SLOT: Scenario = Scenario {
     name: "second_slot_boots_once_on_request",
@@ -63,7 +61,7 @@ pub(crate) const EMPTY_SLOT: Scenario = Scenario {
         vm.wait_for_boot_after(&boot)?;
         vm.wait_for_boot()?;
         ensure!(booted_slot(&vm)? == 'a', "an empty slot b booted");
-        let starts = vm.console()?.matches(FIRMWARE_STARTS).count();
+        let starts = console::boots(&vm.console()?);
         ensure!(starts >= 3, "the firmware started {starts} times: slot b was never tried");
         Ok(())
     },
