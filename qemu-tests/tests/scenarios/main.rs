@@ -97,6 +97,7 @@ fn run(mut arguments: Arguments, images: Images) -> anyhow::Result<ExitCode> {
     // Every trial gets a thread and waits in it: whose turn it is, is decided by machines, not by threads.
     arguments.test_threads = Some(trials.len().max(1));
     let conclusion = libtest_mimic::run(&arguments, trials);
+    ssh::remove_key();
     std::fs::create_dir_all(&logs).with_context(|| format!("making {logs}"))?;
     let path = logs.join("junit.xml");
     std::fs::write(&path, report::junit(&suite.cases())).with_context(|| format!("writing {path}"))?;

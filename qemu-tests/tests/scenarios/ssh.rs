@@ -1,8 +1,9 @@
 //! Logging in, as an operator does it.
 
-use std::sync::LazyLock;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::machine::Credential;
 use qemu_tests::scenario::Check;
@@ -11,18 +12,23 @@ use qemu_tests::vm::Vm;
 /// ssh's port.
 pub(crate) const PORT: u16 = 22;
 
-/// A key pair that lives as long as the tests; `id` and `id.pub` in a directory of their own.
-static KEY: LazyLock<Result<tempfile::TempDir, String>> = LazyLock::new(|| {
-    let make = || {
-        let dir = tempfile::tempdir().context("making a directory for the ssh key")?;
-        Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "slipway-test", "-f"]).arg(dir.path().join("id")).run()?;
-        anyhow::Ok(dir)
-    };
-    make().map_err(|error| format!("{error:#}"))
-});
+/// A key pair for this run: `id` and `id.pub` in a directory of their own.
+static KEY: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
 
-fn key_dir() -> anyhow::Result<&'static std::path::Path> {
-    KEY.as_ref().map(tempfile::TempDir::path).map_err(|error| anyhow!(error.clone()))
+/// The directory with the key pair, made when it is first asked for.
+fn key_dir() -> anyhow::Result<PathBuf> {
+    let mut key = KEY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(dir) = &*key {
+        return Ok(dir.path().to_owned());
+    }
+    let dir = tempfile::tempdir().context("making a directory for the ssh key")?;
+    Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "slipway-test", "-f"]).arg(dir.path().join("id")).run()?;
+    Ok(key.insert(dir).path().to_owned())
+}
+
+/// Removes the key pair; nothing drops what is static.
+pub(crate) fn remove_key() {
+    KEY.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 /// What lets the holder of the key log in as `core`.
