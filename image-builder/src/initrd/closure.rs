@@ -1,6 +1,6 @@
-//! Everything that a list of paths drags in: link targets, shared libraries, module dependencies.
+//! Everything that a list of paths drags in: link targets and shared libraries.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::InitrdError;
 use crate::elf;
@@ -98,36 +98,6 @@ fn libraries(root: &Tree, program: &str) -> Result<Vec<String>, InitrdError> {
     Ok(found)
 }
 
-/// Paths of the modules in `names` and of all they need; names that are built into the kernel need nothing.
-pub(super) fn modules(root: &Tree, kernel: &str, names: &[String]) -> Result<Vec<String>, InitrdError> {
-    let dir = format!("/usr/lib/modules/{kernel}");
-    let listed = root.read_text(&format!("{dir}/modules.dep"))?;
-    let builtin = root.read_text(&format!("{dir}/modules.builtin"))?;
-    let builtin: BTreeSet<String> = builtin.lines().map(module_name).collect();
-    let by_name: HashMap<String, (&str, &str)> =
-        listed.lines().filter_map(|line| line.split_once(':')).map(|(path, needs)| (module_name(path), (path, needs))).collect();
-    let mut paths = BTreeSet::new();
-    for name in names {
-        let Some((path, needs)) = by_name.get(&module_name(name)) else {
-            if builtin.contains(&module_name(name)) {
-                continue;
-            }
-            return Err(InitrdError::MissingModule { module: name.clone() });
-        };
-        paths.extend(std::iter::once(*path).chain(needs.split_whitespace()).map(|path| format!("{dir}/{path}")));
-    }
-    // The indexes let udev and the kernel find modules by alias.
-    let indexes = root.below(&dir).map(|(path, _)| path).filter(|path| path[dir.len() + 1..].starts_with("modules.")).map(str::to_owned);
-    paths.extend(indexes);
-    Ok(paths.into_iter().collect())
-}
-
-/// `nf_conntrack` for `kernel/net/netfilter/nf-conntrack.ko.xz`: the kernel treats `-` and `_` alike.
-fn module_name(path: &str) -> String {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    file.split('.').next().unwrap_or(file).replace('-', "_")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,13 +107,6 @@ mod tests {
         let table = [("/a/b", "c", "/a/c"), ("/a/b", "/x", "/x"), ("/a/b/c", "../d", "/a/d"), ("/a", "./b", "/b")];
         for (link, target, path) in table {
             assert_eq!(absolute(link, target), path);
-        }
-    }
-
-    #[test]
-    fn module_names_ignore_folder_suffix_and_dashes() {
-        for name in ["kernel/net/nf-conntrack.ko.xz", "nf_conntrack", "kernel/nf-conntrack.ko"] {
-            assert_eq!(module_name(name), "nf_conntrack");
         }
     }
 }

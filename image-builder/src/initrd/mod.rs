@@ -4,6 +4,7 @@
 //! shared libraries it needs, so the initrd is as reproducible, and as up to date, as the root itself.
 
 mod closure;
+mod modules;
 
 use std::io::{self, Write};
 
@@ -80,7 +81,7 @@ pub fn pick(spec: &Spec<'_>) -> Result<Tree, InitrdError> {
             return Err(InitrdError::MissingFile { path: pattern.clone() });
         }
     }
-    wanted.extend(closure::modules(spec.root, spec.kernel, spec.modules)?);
+    wanted.extend(modules::closure(spec.root, spec.kernel, spec.modules)?);
     let mut tree = closure::with_libraries(spec.root, &wanted)?;
     for (path, node) in spec.extra.iter() {
         if !matches!(node.kind, Kind::Directory) || tree.get(path).is_none() {
