@@ -21,6 +21,7 @@ pub mod licence;
 pub mod lock;
 pub mod manifest;
 pub mod namespace;
+pub mod parallel;
 pub mod progress;
 pub mod prove;
 pub mod qemu;

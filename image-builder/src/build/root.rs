@@ -15,6 +15,7 @@ use crate::finish::{accounts, identity, identity::Identity, lint, packages, skel
 use crate::initrd;
 use crate::lock::Lock;
 use crate::manifest::{self, Kind as FileKind, Manifest, Origin};
+use crate::parallel;
 use crate::progress::Progress;
 use crate::recipe::{Place, Recipe};
 use crate::store::{StepDir, StepState, Store};
@@ -197,21 +198,11 @@ fn list_packages(lock: &Lock, dropped: &BTreeSet<String>, licences: &BTreeMap<St
 fn list_files(tree: &Tree) -> anyhow::Result<Vec<manifest::File>> {
     let nodes: Vec<(&str, &Node)> = tree.iter().collect();
     let hashes: Mutex<BTreeMap<&str, [u8; 32]>> = Mutex::new(BTreeMap::new());
-    let queue = Mutex::new(nodes.iter());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let work = || -> anyhow::Result<()> {
-            loop {
-                let Some((path, node)) = queue.lock().ok().and_then(|mut queue| queue.next()) else { return Ok(()) };
-                let Kind::File(content) = &node.kind else { continue };
-                let hash = content.sha256().with_context(|| format!("reading {path}"))?;
-                if let Ok(mut hashes) = hashes.lock() {
-                    hashes.insert(path, hash);
-                }
-            }
-        };
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow::anyhow!("a hashing thread panicked"))?)
+    parallel::for_each(&nodes, |(path, node)| {
+        let Kind::File(content) = &node.kind else { return Ok(()) };
+        let hash = content.sha256().with_context(|| format!("reading {path}"))?;
+        hashes.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?.insert(path, hash);
+        Ok(())
     })?;
     let hashes = hashes.into_inner().unwrap_or_default();
     let file = |(path, node): &(&str, &Node)| {

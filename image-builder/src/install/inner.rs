@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use anyhow::{Context, bail};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change, unmount};
@@ -13,6 +12,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, moun
 use super::{Installed, Plan, PlannedGroup, PlannedUser, kernel, merged_usr, path_str};
 use crate::cmd::{Cmd, CmdError};
 use crate::namespace;
+use crate::parallel;
 use crate::tree::{Tree, archive};
 
 /// Documentation and translations: most of what a package unpacks, and nothing a host needs. Copyright files stay
@@ -89,20 +89,8 @@ fn lay_out(root: &Path) -> anyhow::Result<()> {
 
 /// Unpacks what maintainer scripts need to run at all; dpkg installs these packages again properly afterwards.
 fn unpack_first(plan: &Plan, root: &Path) -> anyhow::Result<()> {
-    let queue = Mutex::new(plan.packages.iter().filter(|package| package.first).collect::<Vec<_>>());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers)
-            .map(|_| {
-                scope.spawn(|| -> anyhow::Result<()> {
-                    loop {
-                        let Some(package) = queue.lock().ok().and_then(|mut queue| queue.pop()) else { return Ok(()) };
-                        unpack(&package.deb, root).with_context(|| format!("unpacking {}", package.name))?;
-                    }
-                })
-            })
-            .collect();
-        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow::anyhow!("an unpacking thread panicked"))?)
+    parallel::for_each(plan.packages.iter().filter(|package| package.first), |package| {
+        unpack(&package.deb, root).with_context(|| format!("unpacking {}", package.name))
     })
 }
 

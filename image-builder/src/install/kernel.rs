@@ -5,13 +5,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use anyhow::{Context, bail};
 use liblzma::read::XzDecoder;
 
 use super::path_str;
 use crate::cmd::Cmd;
+use crate::parallel;
 use crate::recipe::Rules;
 
 /// Keeps the modules that `patterns` match, decompresses them, moves the kernel beside them and returns its release.
@@ -76,26 +76,11 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 fn decompress(files: Vec<PathBuf>) -> anyhow::Result<()> {
-    let queue = Mutex::new(files);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers)
-            .map(|_| {
-                scope.spawn(|| -> anyhow::Result<()> {
-                    loop {
-                        let Some(file) = queue.lock().ok().and_then(|mut queue| queue.pop()) else { return Ok(()) };
-                        if file.extension().is_some_and(|extension| extension == "xz") {
-                            let plain = file.with_extension("");
-                            let mut source = XzDecoder::new(File::open(&file)?);
-                            io::copy(&mut source, &mut File::create(&plain)?)
-                                .with_context(|| format!("decompressing {}", file.display()))?;
-                            fs::remove_file(&file)?;
-                        }
-                    }
-                })
-            })
-            .collect();
-        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow::anyhow!("a decompressing thread panicked"))?)
+    let packed = files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "xz"));
+    parallel::for_each(packed, |file| {
+        let mut source = XzDecoder::new(File::open(&file)?);
+        io::copy(&mut source, &mut File::create(file.with_extension(""))?).with_context(|| format!("decompressing {}", file.display()))?;
+        Ok(fs::remove_file(&file)?)
     })
 }
 
