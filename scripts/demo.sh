@@ -18,9 +18,8 @@ image=$out/vm/slipway-vm-$version.raw
 
 mkdir -p "$demo"
 [ -e "$demo/id" ] || ssh-keygen -q -t ed25519 -N '' -C 'slipway demo' -f "$demo/id"
-if [ -e "$demo/pid" ] && kill -0 "$(cat "$demo/pid")" 2>/dev/null; then
-    say 'ending the machine of an earlier demo'
-    kill "$(cat "$demo/pid")"
+if [ -e "$demo/pid" ] && pkill --parent "$(cat "$demo/pid")" qemu; then
+    say 'ended the machine of an earlier demo'
     sleep 1
 fi
 
@@ -40,7 +39,7 @@ until guest docker info >/dev/null 2>&1; do
     if [ "$left" -eq 0 ] || ! kill -0 "$pid" 2>/dev/null; then
         echo "Docker did not answer; the console is in $demo/console.log" >&2
         tail -n 20 "$demo/console.log" >&2
-        kill "$pid" 2>/dev/null || true
+        pkill --parent "$pid" || true
         exit 1
     fi
     printf '.'
@@ -62,4 +61,4 @@ echo "failed units: $(systemctl --failed --no-legend --plain | wc -l)"
 GUEST
 
 say 'The machine is running. Log in, look around, and end it:'
-printf '  %s core@127.0.0.1\n  kill %s\n' "$login" "$pid"
+printf '  %s core@127.0.0.1\n  pkill --parent %s\n' "$login" "$pid"

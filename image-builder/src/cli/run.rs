@@ -154,10 +154,11 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         overlay::create(args.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(args.disk_size.0))?;
     }
     ui.progress.note(greeting(port, login.is_some()));
-    let cmd = cmd.with(|inner| {
+    // Whatever ends this process ends the machine: nobody looks for a QEMU that was left behind.
+    let tied = Cmd::new("setpriv").args(["--pdeathsig", "TERM", "--", PROGRAM]).args(machine.args()).with(|inner| {
         inner.stdin(std::process::Stdio::inherit());
     });
-    let status = cmd.spawn()?.wait().context("waiting for QEMU")?;
+    let status = tied.spawn()?.wait().context("waiting for QEMU")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
