@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 builder=target/release/image-builder
 work=$(mktemp -d)
 pid=
-trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; fi; rm -rf "$work"' EXIT
+trap 'if [ -n "$pid" ]; then pkill --parent "$pid" || true; fi; rm -rf "$work"' EXIT
 [ -x "$builder" ] || cargo build --release --locked --quiet --package image-builder
 "$builder" keygen "$work/keys" >/dev/null 2>&1
 ssh-keygen -q -t ed25519 -N '' -f "$work/id"
@@ -28,7 +28,8 @@ row() {
         sleep 1
     done
     up=$(($(date +%s) - from))
-    kill "$pid" && wait "$pid" 2>/dev/null || true
+    pkill --parent "$pid" || true
+    wait "$pid" 2>/dev/null || true
     pid=
     printf '%-18s %8s %10.1f %10s %14s\n' "$compression" "$cluster" "$(stat --format %s "$work/out/root.erofs" | awk '{ print $1 / 1000000 }')" "$built" "$up"
 }
@@ -38,4 +39,4 @@ row zstd,level=3 4096
 row zstd,level=3 65536
 row zstd,level=9 65536
 row lz4hc,level=9 65536
-row lzma,level=3 65536
+
