@@ -27,6 +27,8 @@ const ABSENT: &[&str] = &["404  Not Found", "404 Not Found", "File not found", "
 const UNREACHABLE: &[&str] = &[
     "Could not resolve",
     "Could not connect",
+    // apt 3
+    "Unable to connect",
     "Connection refused",
     "Connection timed out",
     "Temporary failure",

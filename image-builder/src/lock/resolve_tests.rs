@@ -110,7 +110,9 @@ fn a_list_signed_by_an_unknown_key_is_refused() {
         ),
         "{error}"
     );
-    assert!(error.contains("NO_PUBKEY") && error.ends_with("nothing was changed"), "{error}");
+    // gpgv of Debian 12 and sqv of Debian 13 say it differently.
+    assert!(error.contains("NO_PUBKEY") || error.contains("Missing key"), "{error}");
+    assert!(error.ends_with("nothing was changed"), "{error}");
 }
 
 #[test]
@@ -127,7 +129,8 @@ fn a_changed_signed_list_is_refused() {
     let path = archive.path("debian/dists/trixie/InRelease");
     fs::write(&path, fs::read_to_string(&path).unwrap().replace("Suite: stable", "Suite: unstab")).unwrap();
     let error = error(&archive, &archive.recipe("\"tini\"", ""));
-    assert!(error.contains("does not verify") && error.contains("BADSIG"), "{error}");
+    assert!(error.contains("does not verify"), "{error}");
+    assert!(error.contains("BADSIG") || error.contains("has been manipulated"), "{error}");
 }
 
 #[test]
