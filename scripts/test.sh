@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every promise once: unit tests, the images, the properties of the build, and the machines that boot them.
 #
-# SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible and that a build without any network works.
+# SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/builder-user.sh
