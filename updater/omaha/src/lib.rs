@@ -1,0 +1,1 @@
+//! The Omaha v3 protocol: types and XML, no I/O.

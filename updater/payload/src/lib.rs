@@ -1,0 +1,1 @@
+//! How a release becomes bytes on the wire and bytes on a slot.
