@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use anyhow::{Context, bail};
 
 use super::base::Base;
-use super::{Options, key};
+use super::{Options, key, programs};
 use crate::disk::layout;
 use crate::finish::{accounts, identity, identity::Identity, lint, packages, skeleton, units};
 use crate::initrd;
@@ -49,7 +49,8 @@ pub struct Assembled {
 }
 
 /// Changes the configured root into the finished one.
-pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progress: &Progress) -> anyhow::Result<Assembled> {
+pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, options: &Options<'_>, progress: &Progress) -> anyhow::Result<Assembled> {
+    let version = options.version;
     let _phase = progress.phase("assembling the root", 0);
     let mut tree = archive::read(&base.archive)?;
     packages::attribute(&mut tree, &base.owners);
@@ -62,6 +63,7 @@ pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progre
         let origin = Origin::RecipeTree { recipe: dir.at.recipe.clone(), line: dir.at.line, tree: dir.value.written.clone() };
         overlay::add(&mut tree, &dir.value.path, &origin).with_context(|| format!("adding the tree {} ({})", dir.value.written, dir.at))?;
     }
+    programs::add(&mut tree, recipe, options.programs)?;
     accounts::normalise(&mut tree)?;
     set_units(&mut tree, recipe)?;
     let identity = Identity {
