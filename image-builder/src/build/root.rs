@@ -65,6 +65,7 @@ pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, options: &Options<'_>
     }
     programs::add(&mut tree, recipe, options.programs)?;
     accounts::normalise(&mut tree)?;
+    accounts::declare(&mut tree)?;
     set_units(&mut tree, recipe)?;
     let identity = Identity {
         id: &recipe.image.id.value,
