@@ -283,7 +283,16 @@ mod tests {
         assert_eq!(modes(&keys), listed(&[("private", 0o700), ("public", 0o755)]));
         let private = ["root.pem", "secure-boot.key", "snapshot.pem", "targets.pem", "timestamp.pem"].map(|name| (name, 0o600));
         assert_eq!(modes(&keys.join("private")), listed(&private));
-        let public = ["1.root.json", "root.json", "root.pub.pem", "secure-boot.crt", "secure-boot.guid", "snapshot.pub.pem", "targets.pub.pem", "timestamp.pub.pem"];
+        let public = [
+            "1.root.json",
+            "root.json",
+            "root.pub.pem",
+            "secure-boot.crt",
+            "secure-boot.guid",
+            "snapshot.pub.pem",
+            "targets.pub.pem",
+            "timestamp.pub.pem",
+        ];
         assert_eq!(modes(&keys.join("public")).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), public);
         assert_eq!(modes(keys.parent().unwrap()).len(), 1, "no scratch folder is left");
         for role in RELEASE_ROLES {

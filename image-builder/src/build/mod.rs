@@ -94,7 +94,7 @@ pub fn build(options: &Options<'_>, store: &Store, progress: &Progress) -> anyho
     let lock = fetch(&recipe, lock, options, store, progress)?;
     let (tools, _tools_in_use) = base::tools(&lock, store, progress)?;
     let base = base::base(&recipe, &lock, store, progress)?;
-    let assembled = root::assemble(&recipe, &lock, &base, options, progress)?;
+    let assembled = root::assemble(&recipe, &lock, &base, &keys.root, options, progress)?;
     let image = options.out.join(outputs::image_name(&assembled.manifest));
     let key = outputs::key(&assembled, &keys, against.as_ref());
     if outputs::are_current(options.out, &key) {

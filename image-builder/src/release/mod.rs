@@ -13,3 +13,31 @@ pub mod publish;
 pub mod repository;
 pub mod root;
 pub mod signers;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+/// How much of a file is hashed at once, in bytes.
+const HASH_BYTES: usize = 1 << 20;
+
+/// Length and SHA-256 of a file.
+fn digest_of(path: &Path) -> anyhow::Result<(u64, [u8; 32])> {
+    let hashed = || -> io::Result<_> {
+        let (mut file, mut hash, mut length) = (File::open(path)?, Sha256::new(), 0);
+        let mut buffer = vec![0; HASH_BYTES];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok((length, hash.finalize().into())),
+                count => {
+                    hash.update(&buffer[..count]);
+                    length += count as u64;
+                }
+            }
+        }
+    };
+    hashed().with_context(|| format!("reading {}", path.display()))
+}

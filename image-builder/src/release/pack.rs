@@ -76,7 +76,7 @@ pub fn pack(build: &Path, targets: &Path, notes: &Notes, progress: &Progress) ->
     let phase = progress.phase(format!("packing {}", release.folder()), built.parts.iter().map(|part| part.size).sum());
     for name in PartName::ALL {
         release.parts.push(pack_part(build, scratch.path(), name, &built)?);
-        phase.add(release.parts.last().map_or(0, |part| part.size));
+        phase.advance(release.parts.last().map_or(0, |part| part.size));
     }
     drop(phase);
     release.check().context("the packed release is not one that a host would take")?;

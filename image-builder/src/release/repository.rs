@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use payload::Release;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use trust::repository::{self, TargetsDraft};
 use trust::{Role, Root, Signer, Target};
 
@@ -104,21 +103,21 @@ fn draft(tuf: &Path, chain: &[(u64, Vec<u8>)], expires: Timestamp) -> anyhow::Re
         }
     }
     match refused {
-        Some(error) => Err(error).with_context(|| format!("{} was not signed with these keys; is it another owner's repository?", tuf.display())),
+        Some(error) => {
+            Err(error).with_context(|| format!("{} was not signed with these keys; is it another owner's repository?", tuf.display()))
+        }
         None => bail!("there is no root.json"),
     }
 }
 
 fn target(path: &Path, release: &Release) -> anyhow::Result<Target> {
-    let mut file = fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut hash = Sha256::new();
-    let length = std::io::copy(&mut file, &mut hash).with_context(|| format!("reading {}", path.display()))?;
+    let (length, sha256) = super::digest_of(path)?;
     let custom = if path.ends_with(pack::DESCRIPTION) {
         json!({ "app-id": release.app_id, "version": release.version, "arch": release.arch })
     } else {
         serde_json::Value::Null
     };
-    Ok(Target { length, sha256: hash.finalize().into(), custom })
+    Ok(Target { length, sha256, custom })
 }
 
 /// Everyone here who signs for a role.

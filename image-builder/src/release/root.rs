@@ -42,18 +42,13 @@ pub fn roots(keys: &Path) -> anyhow::Result<Vec<(u64, Vec<u8>)>> {
             None => drop(Root::open(&bytes).with_context(|| format!("reading {}", path.display()))?),
             Some((_, previous)) => {
                 let previous = Root::open(previous)?;
-                trust::repository::check_next_root(&previous, &bytes).with_context(|| format!("following the roots to {}", path.display()))?;
+                trust::repository::check_next_root(&previous, &bytes)
+                    .with_context(|| format!("following the roots to {}", path.display()))?;
             }
         }
         chain.push((version, bytes));
     }
-    ensure!(
-        !chain.is_empty(),
-        "{} has no {}; make one with: image-builder root init {}",
-        dir.display(),
-        root_name(1),
-        keys.display()
-    );
+    ensure!(!chain.is_empty(), "{} has no {}; make one with: image-builder root init {}", dir.display(), root_name(1), keys.display());
     Ok(chain)
 }
 

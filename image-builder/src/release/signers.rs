@@ -104,7 +104,12 @@ impl CommandSigner {
         std::io::Write::write_all(&mut input, message).context("writing the message")?;
         std::io::Seek::rewind(&mut input).context("writing the message")?;
         let (program, arguments) = self.arguments.split_first().context("the command is empty")?;
-        let output = Cmd::new(program).args(arguments).with(|inner| drop(inner.stdin(Stdio::from(input)))).output()?;
+        let output = Cmd::new(program)
+            .args(arguments)
+            .with(|inner| {
+                inner.stdin(Stdio::from(input));
+            })
+            .output()?;
         let bytes = <[u8; 64]>::try_from(output.as_slice())
             .map_err(|_| anyhow::anyhow!("it wrote {} bytes instead of the 64 of a signature", output.len()))?;
         let signature = Signature::from_bytes(bytes);
