@@ -149,7 +149,7 @@ mod tests {
             ("cat\n", "instead of the 64"),
             ("head\n-c\n64\n/dev/zero\n", "no signature by the key"),
             ("false\n", "failed"),
-            ("/nonexistent/token\n", "not installed"),
+            ("/nonexistent/token\n", "No such file"),
         ] {
             fs::write(dir.path().join("private/targets.command"), command).unwrap();
             let signers = signers(dir.path(), Role::Targets).unwrap();
