@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::accel::{self, Choice};
 use image_builder::qemu::firmware::{self, SecureBoot};
-use image_builder::qemu::machine::{Credential, Disk, DiskBus, Forward, Machine, Nic, NicModel, Port, SERVICE_ADDRESS, Serial};
+use image_builder::qemu::machine::{Credential, Disk, DiskBus, Forward, Machine, Nic, NicModel, Port, Serial};
 use image_builder::qemu::overlay::{self, Format};
 use image_builder::qemu::{PROGRAM, secure_boot, version};
 use serde_json::json;
@@ -52,7 +52,7 @@ pub struct Spec {
     pub nic: NicModel,
     /// Ports of the guest that are to be reachable.
     pub guest_ports: Vec<u16>,
-    /// Servers here that the guest reaches at [`SERVICE_ADDRESS`].
+    /// Servers here that the guest reaches at [`SERVICE_ADDRESS`](image_builder::qemu::machine::SERVICE_ADDRESS).
     pub services: Vec<Forward>,
     /// Memory.
     pub memory_mib: u32,
