@@ -31,10 +31,12 @@ images: setup $(BUILDER) ## build every recipe
 run: image ## boot the image with its console on this terminal
 	@$(BUILDER) run $(OUT)/vm/slipway-vm-$(VERSION).raw
 
-test: setup ## every promise once: unit tests, images, VM tests
+test: ## every promise once: unit tests, images, VM tests
+	@scripts/setup.sh test
 	@scripts/test.sh
 
-test-full: setup ## the long explorations as well
+test-full: ## the long explorations as well
+	@scripts/setup.sh test
 	@SLIPWAY_TEST_FULL=1 scripts/test.sh
 
 check: ## formatting, lints, documentation, dependencies
