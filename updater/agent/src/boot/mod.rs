@@ -1,0 +1,1 @@
+//! Boot entries, the loader's default, logind.

@@ -1,0 +1,1 @@
+//! The configuration: TOML files in order, with diagnostics and provenance.

@@ -1,0 +1,1 @@
+//! The helper processes and the messages between them.

@@ -1,0 +1,1 @@
+//! Writing a release to the passive slot.

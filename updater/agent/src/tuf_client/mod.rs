@@ -1,0 +1,1 @@
+//! The metadata client as a command.

@@ -1,0 +1,1 @@
+//! Why this version runs, and when that can change.
