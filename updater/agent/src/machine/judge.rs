@@ -94,7 +94,9 @@ impl Reason {
                 format!("version {version} could not be installed {failures} times ({cause}); the next attempt is not before {again}")
             }
             Self::MinimumVersion { minimum } => {
-                format!("version {version} can only be reached from version {minimum} or later; an intermediate release has to be offered first")
+                format!(
+                    "version {version} can only be reached from version {minimum} or later; an intermediate release has to be offered first"
+                )
             }
             Self::RollbackIndex { index, lowest } => {
                 format!("version {version} has rollback index {index}, this machine accepts {lowest} or more: it was withdrawn")
@@ -151,7 +153,8 @@ pub fn judge_release(persisted: &Persisted, running: &Version, offered: &Version
 }
 
 fn budget(persisted: &Persisted, version: &Version, now: Timestamp) -> Result<(), Reason> {
-    let Some(attempts) = persisted.attempts.as_ref().filter(|attempts| attempts.version == *version && attempts.failures >= ATTEMPTS_MAX) else {
+    let Some(attempts) = persisted.attempts.as_ref().filter(|attempts| attempts.version == *version && attempts.failures >= ATTEMPTS_MAX)
+    else {
         return Ok(());
     };
     let pause = SignedDuration::try_from(ATTEMPTS_PAUSE).unwrap_or(SignedDuration::MAX);

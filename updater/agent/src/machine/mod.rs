@@ -246,15 +246,6 @@ impl Machine {
 
     /// An event about `release`; its number is given when it is posted.
     fn event(&self, kind: u32, result: u32, release: Option<&Version>) -> Event {
-        Event {
-            number: 0,
-            kind,
-            result,
-            error_code: None,
-            previous_version: None,
-            release: release.cloned(),
-            cause: None,
-            repeated: false,
-        }
+        Event { number: 0, kind, result, error_code: None, previous_version: None, release: release.cloned(), cause: None, repeated: false }
     }
 }

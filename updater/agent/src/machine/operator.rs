@@ -29,7 +29,13 @@ impl Machine {
         Ok(effects)
     }
 
-    fn ask(&mut self, input: &'static str, install: bool, despite_quarantine: Option<Version>, now: Now) -> Result<Vec<Effect>, TransitionError> {
+    fn ask(
+        &mut self,
+        input: &'static str,
+        install: bool,
+        despite_quarantine: Option<Version>,
+        now: Now,
+    ) -> Result<Vec<Effect>, TransitionError> {
         if !self.has_server() {
             let why = "no update server is configured; set `server` in /etc/slipway/updater.toml".to_owned();
             return Err(TransitionError::Refused { why });

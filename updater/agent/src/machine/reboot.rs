@@ -12,13 +12,13 @@ use crate::daemon::host::Failure;
 use crate::history::{Entry, What};
 
 /// While a reboot waits for something on the wall clock it is looked at again this often: the clock may be set.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked whether people are still logged in.
-pub const USERS_EVERY: Duration = Duration::from_secs(60);
+pub(super) const USERS_EVERY: Duration = Duration::from_secs(60);
 /// Wait before a reboot that was refused is asked for again.
-pub const REBOOT_RETRY: Duration = Duration::from_secs(60);
+pub(super) const REBOOT_RETRY: Duration = Duration::from_secs(60);
 /// A reboot that was granted but did not happen is asked for again after this: longer than a slow orderly shutdown.
-pub const REBOOT_OVERDUE: Duration = Duration::from_secs(15 * 60);
+pub(super) const REBOOT_OVERDUE: Duration = Duration::from_secs(15 * 60);
 
 impl Machine {
     /// Looks whether the reboot may happen now, and what it waits for otherwise.

@@ -9,7 +9,7 @@ use crate::history::{Entry, What};
 
 /// Boots of one trial before the machine stops rebooting by itself. The second one happens only when somebody chose the slot in the boot
 /// menu or a commit was interrupted; a machine that keeps coming back must not reboot for ever.
-pub const TRIAL_BOOTS_MAX: u32 = 3;
+pub(super) const TRIAL_BOOTS_MAX: u32 = 3;
 
 /// Cause of a rollback nobody could tell about.
 const SILENCE: &str = "no word from the trial boot: it did not get as far as the health gate, or the boot loader went back";
@@ -32,7 +32,9 @@ impl Machine {
                 self.plan_check_in(RESUME_AFTER.min(self.settings.check.first), now);
                 self.start_at_rest(now)
             }
-            Phase::Flipped { trial, boot_id, confirmed } if boot_id == self.booted.boot_id => self.start_before_reboot(trial, confirmed, now),
+            Phase::Flipped { trial, boot_id, confirmed } if boot_id == self.booted.boot_id => {
+                self.start_before_reboot(trial, confirmed, now)
+            }
             Phase::Flipped { trial, .. } if trial.slot == slot => self.begin_trial(trial, 1, now),
             Phase::Flipped { trial, confirmed, .. } => self.went_back(trial, if confirmed { SILENCE } else { UNCLEAR }.to_owned(), now),
             Phase::Trial { trial, boot_id, boots, health } if trial.slot == slot => {
@@ -70,7 +72,8 @@ impl Machine {
         let never_committed = self.persisted.floor.as_ref().is_some_and(|floor| *floor < version);
         if self.persisted.committed.is_some() && staged_here && never_committed {
             // A flip that was taken back, or thought to have failed, happened after all: it is a trial like any other.
-            let previous = self.persisted.content(slot.other()).or(self.persisted.floor.as_ref()).cloned().unwrap_or_else(|| version.clone());
+            let previous =
+                self.persisted.content(slot.other()).or(self.persisted.floor.as_ref()).cloned().unwrap_or_else(|| version.clone());
             let trial = Trial { slot, version: Some(version), previous, rollback_index: 0, rollback: false };
             return self.begin_trial(trial, 1, now);
         }
@@ -103,7 +106,8 @@ impl Machine {
         event.previous_version = Some(trial.previous.clone());
         self.persisted.post(event);
         self.persisted.attempts = None;
-        let name = trial.version.as_ref().map_or_else(|| format!("the release in slot {}", trial.slot), |version| format!("version {version}"));
+        let name =
+            trial.version.as_ref().map_or_else(|| format!("the release in slot {}", trial.slot), |version| format!("version {version}"));
         self.persisted.last_error = Some(super::persisted::shortened(&format!("{name} failed its trial: {cause}")));
         let log = Effect::Log(Entry { at: now.wall, what: What::RolledBack, version: trial.version.clone(), text: cause.clone() });
         let mut effects = self.begin_discard(trial.slot, Some((trial.version, cause)));
@@ -136,7 +140,7 @@ impl Machine {
 }
 
 /// Omaha error code "rollback detected".
-pub const ROLLBACK_DETECTED: i64 = 44;
+pub(super) const ROLLBACK_DETECTED: i64 = 44;
 
 /// A gate that never spoke.
 pub(super) fn failed_gate(cause: String) -> crate::daemon::host::HealthReport {

@@ -143,7 +143,8 @@ impl Machine {
 fn ended(operation: u64, outcome: &Outcome) -> Ended {
     let (result, version, text, refusal) = match outcome {
         Outcome::UpToDate { info } => {
-            let text = info.as_ref().map_or_else(|| "there is nothing newer".to_owned(), |info| format!("the server has nothing now: {info}"));
+            let text =
+                info.as_ref().map_or_else(|| "there is nothing newer".to_owned(), |info| format!("the server has nothing now: {info}"));
             ("up-to-date", None, text, None)
         }
         Outcome::Available(version) => ("available", Some(version), format!("version {version} is available"), None),

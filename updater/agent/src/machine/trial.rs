@@ -9,11 +9,11 @@ use crate::daemon::host::{Failure, HealthReport};
 use crate::history::{Entry, What};
 
 /// How long after its own deadline the health gate is given up.
-pub const HEALTH_GRACE: Duration = Duration::from_secs(60);
+pub(super) const HEALTH_GRACE: Duration = Duration::from_secs(60);
 /// Attempts to make a slot the default; firmware that refuses this often will not change its mind.
-pub const COMMIT_TRIES: u32 = 5;
+pub(super) const COMMIT_TRIES: u32 = 5;
 /// Wait between two of them.
-pub const COMMIT_RETRY: Duration = Duration::from_secs(30);
+pub(super) const COMMIT_RETRY: Duration = Duration::from_secs(30);
 
 impl Machine {
     pub(super) fn begin_trial(&mut self, trial: Trial, boots: u32, now: Now) -> Vec<Effect> {
@@ -54,7 +54,8 @@ impl Machine {
         self.persisted.last_error = Some(shortened(&format!("the trial failed: {cause}")));
         if boots > TRIAL_BOOTS_MAX {
             // Going back did not work three times. A machine that runs is better than one that reboots for ever.
-            let text = format!("the trial failed ({cause}), and {boots} boots did not lead back to slot {}; staying here", trial.slot.other());
+            let text =
+                format!("the trial failed ({cause}), and {boots} boots did not lead back to slot {}; staying here", trial.slot.other());
             self.persisted.last_error = Some(shortened(&text));
             self.persisted.phase = Phase::Trial { trial: trial.clone(), boot_id: self.booted.boot_id.clone(), boots, health: Some(report) };
             self.state = State::RolledBack { version: trial.version, cause };

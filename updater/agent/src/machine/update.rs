@@ -11,7 +11,7 @@ use crate::daemon::host::{CheckAnswer, Failure, Offer, Refusal, VerifiedRelease}
 use crate::history::{Entry, What};
 
 /// The time of the last check is written to disk this often when nothing else changes: it is for people, and flash wears.
-pub const CHECKED_ON_DISK_EVERY: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const CHECKED_ON_DISK_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Omaha error code "ignored by policy", for releases refused by a rule of this machine.
 const IGNORED_BY_POLICY: i64 = 35;
 /// Omaha error code "metadata signature mismatch", for releases whose metadata was refused.

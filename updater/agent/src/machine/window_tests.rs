@@ -82,10 +82,7 @@ fn a_window_over_a_clock_change_lasts_as_long_as_it_says() {
     let berlin = windows("Europe/Berlin", &[(Some(Weekday::Sunday), "01:00", 180)]);
     check(
         &berlin,
-        &[
-            ("2026-03-29T00:30:00Z", "open until 2026-03-29T03:00:00Z"),
-            ("2026-10-24T23:30:00Z", "open until 2026-10-25T02:00:00Z"),
-        ],
+        &[("2026-03-29T00:30:00Z", "open until 2026-03-29T03:00:00Z"), ("2026-10-24T23:30:00Z", "open until 2026-10-25T02:00:00Z")],
     );
 }
 
