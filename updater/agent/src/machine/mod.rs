@@ -204,6 +204,12 @@ impl Machine {
         !self.checked_before
     }
 
+    /// Whether the settings in force are not those of the files.
+    #[must_use]
+    pub fn has_configuration_error(&self) -> bool {
+        self.settings_error.is_some()
+    }
+
     fn has_server(&self) -> bool {
         !self.settings.access.server.is_empty()
     }

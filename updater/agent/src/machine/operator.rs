@@ -123,7 +123,6 @@ impl Machine {
             State::WaitingForReboot { trial, .. } => {
                 effects.push(Effect::Log(cancelled(now.wall, trial.version.clone())));
                 let slot = trial.slot;
-                // A slot somebody went back to is complete and stays so; only the flip is taken back with the entry of an update.
                 self.wake = None;
                 self.users_until = None;
                 effects.extend(self.begin_discard(slot, None));

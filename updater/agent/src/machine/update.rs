@@ -110,6 +110,10 @@ impl Machine {
         let release = Box::new(verified);
         let total = release.release.parts.iter().map(|part| part.size).sum();
         self.operation_of(&purpose);
+        if !purpose.install {
+            // Whoever asked only for a check has the answer now.
+            self.finish(Outcome::Available(release.release.version.clone()));
+        }
         self.state = State::Fetching { release: release.clone(), slot, done: 0, total };
         vec![Effect::Persist, Effect::Log(entry), Effect::Work(Work::Stage { release, slot })]
     }
