@@ -1,1 +1,1 @@
-//! Figures for node exporters.
+//! Figures for the node exporter's textfile collector.

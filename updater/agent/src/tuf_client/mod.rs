@@ -1,1 +1,1 @@
-//! The metadata client as a command.
+//! The command line of the TUF conformance suite over our own client.
