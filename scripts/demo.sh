@@ -1,64 +1,141 @@
 #!/bin/sh
-# From nothing to a container in a signed, verity-protected OS: builds the image, boots it, runs a container in it,
-# and leaves the machine running with a command line to log in.
+# From nothing to a fleet of one that updates itself: builds an OS and its next release, boots the first one, lets it find
+# the second on a real server, and then offers it a bad one. Leaves machine and server running, with a word how to look at them.
+#
+#   DEMO_SSH_PORT, DEMO_SERVER_PORT   ports on this machine's loopback (2222, 8080)
 set -eu
 cd "$(dirname "$0")/.."
-version=1.0.0 out=out
-builder=target/debug/image-builder
-demo=$out/demo
+out=out demo=out/demo
+builder=target/debug/image-builder server=target/debug/update-server
+ssh_port=${DEMO_SSH_PORT:-2222} server_port=${DEMO_SERVER_PORT:-8080}
+begun=$(date +%s)
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== [%s s] %s\n' "$(($(date +%s) - begun))" "$*"; }
+tell() { printf '   %s\n' "$*"; }
 
-say 'compiling the builder'
-cargo build --locked --package image-builder
-say "building Slipway $version from Debian packages"
-scripts/image.sh vm "$version" "$out"
-image=$out/vm/slipway-vm-$version.raw
+say 'compiling the builder, the server and what goes into the image'
+cargo build --locked --quiet --package image-builder --package update-server
+SLIPWAY_PROGRAMS=$(scripts/programs.sh)
+export SLIPWAY_PROGRAMS
+
+say 'building Slipway 1.0.0 from Debian packages, without the security updates of its suite'
+scripts/image.sh vm-initial 1.0.0 "$out" releases/1.0.0
+image=$out/releases/1.0.0/slipway-vm-1.0.0.raw
 "$builder" verify "$image" --cert "$out/keys/public/secure-boot.crt"
+say 'building 1.0.1 with them, and 1.0.2, whose Docker is broken on purpose; signing both as releases'
+scripts/releases.sh "$out" 1.0.1=vm 1.0.2=qemu-tests/recipes/docker-broken.toml
+"$builder" diff "$out/releases/1.0.0" "$out/releases/1.0.1" | head -n 12 || true
 
-mkdir -p "$demo"
-[ -e "$demo/id" ] || ssh-keygen -q -t ed25519 -N '' -C 'slipway demo' -f "$demo/id"
-if [ -e "$demo/pid" ] && pkill --parent "$(cat "$demo/pid")" qemu; then
-    say 'ended the machine of an earlier demo'
-    sleep 1
-fi
-
-port=${DEMO_SSH_PORT:-2222}
-say 'booting it: firmware, systemd-boot, UKI, dm-verity root (about a minute without KVM)'
-"$builder" run "$image" --ssh-port "$port" --ssh-key "$demo/id.pub" --cpus 2 </dev/null >"$demo/console.log" 2>&1 &
-pid=$!
-echo "$pid" >"$demo/pid"
-
-login="ssh -i $demo/id -p $port -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-guest() { $login -o ConnectTimeout=5 core@127.0.0.1 "$@"; }
-
-# Long enough for an emulated machine on a busy host.
-left=120
-until guest docker info >/dev/null 2>&1; do
-    left=$((left - 1))
-    if [ "$left" -eq 0 ] || ! kill -0 "$pid" 2>/dev/null; then
-        echo "Docker did not answer; the console is in $demo/console.log" >&2
-        tail -n 20 "$demo/console.log" >&2
-        pkill --parent "$pid" || true
-        exit 1
+end_of() {
+    if [ -e "$demo/$1" ]; then
+        { [ "$1" = machine.pid ] && pkill --parent "$(cat "$demo/$1")" qemu; } || kill "$(cat "$demo/$1")" 2>/dev/null || true
+        rm -f "$demo/$1"
+        sleep 1
     fi
-    printf '.'
-    sleep 3
-done
+}
+mkdir -p "$demo"
+end_of machine.pid
+end_of server.pid
+rm -rf "$demo/data"
+[ -e "$demo/id" ] || ssh-keygen -q -t ed25519 -N '' -C 'slipway demo' -f "$demo/id"
 
-say 'Docker answers. A container made of the host'"'"'s own shell, with limits:'
-guest sh -eu <<'GUEST'
-. /etc/os-release
-echo "host:      $PRETTY_NAME, kernel $(uname -r), Docker $(docker version --format '{{.Server.Version}}')"
-echo "root:      $(findmnt --noheadings --output SOURCE,FSTYPE,OPTIONS / | tr -s ' ' | cut -c1-60)"
-cd /
-sudo tar --create --file - bin lib lib64 usr/bin/sh usr/bin/dash usr/bin/cat usr/bin/uname \
-    usr/lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/libc.so.6 |
-    docker import - demo/shell >/dev/null
-docker run --rm --memory 64m --cpus 0.5 demo/shell /bin/sh -c \
-    'echo "container: memory limit $(cat /sys/fs/cgroup/memory.max) bytes, cpu limit $(cat /sys/fs/cgroup/cpu.max)"'
-echo "failed units: $(systemctl --failed --no-legend --plain | wc -l)"
-GUEST
+say 'starting the update server and publishing the releases'
+(umask 077 && "$server" init --data "$demo/data" >"$demo/token")
+"$server" serve --data "$demo/data" --listen "127.0.0.1:$server_port" --base-url http://10.0.2.100:8080 >"$demo/server.log" 2>&1 </dev/null &
+echo $! >"$demo/server.pid"
+url=http://127.0.0.1:$server_port
+curl --silent --output /dev/null --retry 30 --retry-connrefused --retry-delay 1 "$url/health"
+"$builder" publish "$out/repository" --server "$url" --token-file "$demo/token"
+api() { # METHOD PATH [JSON]
+    curl --silent --show-error --fail-with-body --request "$1" --header "Authorization: Bearer $(cat "$demo/token")" \
+        --header 'Content-Type: application/json' ${3:+--data "$3"} "$url/api/v1/$2"
+}
+api PUT groups/stable '{"channel":"stable"}' >/dev/null
 
-say 'The machine is running. Log in, look around, and end it:'
-printf '  %s core@127.0.0.1\n  pkill --parent %s\n' "$login" "$pid"
+say 'booting 1.0.0: firmware, systemd-boot, UKI, dm-verity root (about a minute without KVM)'
+"$builder" run "$image" --ssh-port "$ssh_port" --ssh-key "$demo/id.pub" --service "$server_port:8080" --cpus 2 \
+    </dev/null >"$demo/console.log" 2>&1 &
+machine=$!
+echo "$machine" >"$demo/machine.pid"
+
+login="ssh -i $demo/id -p $ssh_port -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+guest() { $login -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2 core@127.0.0.1 "$@" </dev/null; }
+give_up() {
+    echo "$1; the console is in $demo/console.log, the server's log in $demo/server.log" >&2
+    tail -n 20 "$demo/console.log" >&2
+    exit 1
+}
+# wait_until SECONDS WHAT COMMAND...: long enough for an emulated machine on a busy host.
+wait_until() {
+    left=$1 what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        left=$((left - 3))
+        if [ "$left" -le 0 ] || ! kill -0 "$machine" 2>/dev/null; then give_up "$what did not happen"; fi
+        sleep 3
+    done
+}
+where() { guest '. /etc/os-release; echo "runs $IMAGE_VERSION from slot $(sed "s/.*slot=\(.\).*/\1/" /proc/cmdline), kernel $(uname -r)"'; }
+
+wait_until 400 'the first boot' guest docker info
+tell "$(where)"
+guest sudo tee /etc/slipway/updater.toml >/dev/null <<'TOML' || true
+TOML
+$login core@127.0.0.1 'sudo mkdir -p /etc/slipway && sudo tee /etc/slipway/updater.toml >/dev/null' <<'TOML'
+server = "http://10.0.2.100:8080"
+
+[reboot]
+strategy = "immediate"
+wait-for-users = "0s"
+TOML
+guest 'docker volume create keepsake >/dev/null; echo "written under 1.0.0" | sudo tee /var/lib/docker/volumes/keepsake/_data/note >/dev/null'
+tell 'it has a Docker volume with a note in it, and knows the server'
+
+# follow SECONDS WORDS: tells what the updater says until its state is one of WORDS.
+follow() {
+    left=$1 last='' words=$2
+    while :; do
+        now=$(guest updater status --json 2>/dev/null | tr -d '\n' | sed -n 's/.*"state": *"\([^"]*\)".*/\1/p') || now=''
+        if [ -n "$now" ] && [ "$now" != "$last" ]; then tell "updater: $now" && last=$now; fi
+        case " $words " in *" $now "*) [ -z "$now" ] || return 0 ;; esac
+        left=$((left - 2))
+        [ "$left" -gt 0 ] || give_up "the updater stayed in state ${last:-unknown}"
+        sleep 2
+    done
+}
+boot_id() { guest cat /proc/sys/kernel/random/boot_id 2>/dev/null; }
+rebooted() { new=$(boot_id) && [ -n "$new" ] && [ "$new" != "$boot" ]; }
+
+say 'rolling out 1.0.1: the machine asks, verifies the signatures, writes its passive slot and reboots into it'
+api POST groups/stable/rollouts '{"version":"1.0.1","move-channel":true,"ramp":"0s:100"}' >/dev/null
+boot=$(boot_id)
+guest sudo updater check || true
+follow 240 'waiting-for-reboot rebooting' &
+telling=$!
+wait_until 500 'the reboot into 1.0.1' rebooted
+kill "$telling" 2>/dev/null || true
+tell "$(where): this is the trial"
+follow 400 'idle'
+guest grep -q '"version": *"1.0.1"' /var/lib/slipway/updater/state.json 2>/dev/null || true
+tell "committed: $(guest grep ^default /boot/loader/loader.conf)"
+tell "the note in the Docker volume: $(guest sudo cat /var/lib/docker/volumes/keepsake/_data/note)"
+
+say 'rolling out 1.0.2, whose Docker does not start: the machine tries it once and comes back'
+api POST groups/stable/rollouts '{"version":"1.0.2","move-channel":true,"ramp":"0s:100"}' >/dev/null
+boot=$(boot_id)
+guest sudo updater check || true
+wait_until 500 'the reboot into 1.0.2' rebooted
+tell "$(where): this is the trial, and it cannot pass"
+boot=$(boot_id)
+wait_until 900 'the return to 1.0.1' rebooted
+tell "$(where): it is back by itself"
+follow 300 'idle rolled-back'
+guest sudo updater why || true
+id=$(guest cat /etc/machine-id)
+tell 'what the server knows of it:'
+api GET "machines/$id" | tr ',' '\n' | sed -n 's/.*"cause": *"\([^"]*\)".*/\1/p' | sort -u | head -n 3
+
+say 'Machine and server are running. Look around, and end them:'
+tell "$login core@127.0.0.1        then: updater status, updater why, updater history"
+tell "$url   the server's page; the token is in $demo/token"
+tell "pkill --parent $machine; kill $(cat "$demo/server.pid")"

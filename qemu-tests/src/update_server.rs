@@ -131,7 +131,8 @@ impl UpdateServer {
 
     /// Gives a version to every machine of the group `stable` that asks.
     pub fn roll_out(&self, version: &str) -> anyhow::Result<()> {
-        let body = json!({ "version": version, "settings": { "ramp": "0h:100" } });
+        self.call(Method::PUT, "groups/stable", Some(&json!({ "channel": "stable" })))?;
+        let body = json!({ "version": version, "move-channel": true, "ramp": "0s:100" });
         self.call(Method::POST, "groups/stable/rollouts", Some(&body)).map(drop)
     }
 
