@@ -5,11 +5,7 @@ use zbus::proxy;
 use super::UpdaterError;
 
 /// A running updater.
-#[proxy(
-    interface = "org.slipway.Updater1",
-    default_service = "org.slipway.Updater1",
-    default_path = "/org/slipway/Updater1"
-)]
+#[proxy(interface = "org.slipway.Updater1", default_service = "org.slipway.Updater1", default_path = "/org/slipway/Updater1")]
 pub trait Updater {
     /// See [`super::Updater`].
     fn check(&self) -> Result<u64, UpdaterError>;

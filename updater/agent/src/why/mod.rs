@@ -78,7 +78,9 @@ fn rule(name: &str, verdict: Verdict, value: impl Into<String>, changes: Option<
 fn running(machine: &Machine) -> Rule {
     let status = machine.status();
     let value = match status.committed_slot {
-        Some(slot) if slot == status.slot => format!("version {} from slot {}, the default of the boot loader", status.version, status.slot),
+        Some(slot) if slot == status.slot => {
+            format!("version {} from slot {}, the default of the boot loader", status.version, status.slot)
+        }
         Some(slot) => format!("version {} from slot {}; every normal boot starts slot {slot}", status.version, status.slot),
         None => format!("version {} from slot {}", status.version, status.slot),
     };
@@ -127,7 +129,9 @@ fn check(machine: &Machine) -> Rule {
 fn offer(machine: &Machine, now: Now) -> Rule {
     let status = machine.status();
     let Some(version) = status.available else {
-        let value = status.server_info.map_or_else(|| "the server has nothing newer".to_owned(), |info| format!("the server has nothing now: {info}"));
+        let value = status
+            .server_info
+            .map_or_else(|| "the server has nothing newer".to_owned(), |info| format!("the server has nothing now: {info}"));
         return rule("offer", Verdict::Holds, value, status.next_check);
     };
     let pin = machine.settings().pin.as_ref();
@@ -148,7 +152,11 @@ fn offer(machine: &Machine, now: Now) -> Rule {
 
 fn quarantine(machine: &Machine) -> Vec<Rule> {
     let entries = machine.persisted().quarantine.iter();
-    entries.map(|entry| rule("quarantine", Verdict::Tells, format!("version {} failed here at {}: {}", entry.version, entry.at, entry.cause), None)).collect()
+    entries
+        .map(|entry| {
+            rule("quarantine", Verdict::Tells, format!("version {} failed here at {}: {}", entry.version, entry.at, entry.cause), None)
+        })
+        .collect()
 }
 
 fn floor(machine: &Machine) -> Rule {
