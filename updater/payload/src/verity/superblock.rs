@@ -2,8 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{BLOCK_BYTES, Result, VerityError};
-use crate::extent::Extent;
+use super::{BLOCK_BYTES, Blocks, Result, VerityError};
 
 /// Room for the salt, in bytes.
 pub(super) const SALT_MAX_BYTES: usize = 256;
@@ -43,7 +42,7 @@ impl Superblock {
     }
 
     /// Reads and checks the first block of `tree`.
-    pub fn read(tree: &Extent) -> Result<Self> {
+    pub fn read(tree: &impl Blocks) -> Result<Self> {
         let wrong = |problem: String| VerityError::Superblock { tree: tree.name().to_owned(), problem };
         let mut block = [0; BLOCK_BYTES as usize];
         tree.read_at(0, &mut block).map_err(|source| VerityError::Io { step: "reading", object: tree.name().to_owned(), source })?;
@@ -69,7 +68,7 @@ impl Superblock {
 }
 
 /// Accepts exactly what [`Superblock::to_bytes`] writes, so that no byte of the block may change unseen but those of its values.
-fn parse(block: &[u8; BLOCK_BYTES as usize]) -> std::result::Result<Superblock, String> {
+pub(super) fn parse(block: &[u8; BLOCK_BYTES as usize]) -> std::result::Result<Superblock, String> {
     let u16_at = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
     let u32_at = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().expect("four bytes"));
     let data_blocks = u64::from_le_bytes(block[AT_DATA_BLOCKS..AT_DATA_BLOCKS + 8].try_into().expect("eight bytes"));
