@@ -31,6 +31,8 @@ pub mod event;
 pub mod limits;
 pub mod request;
 pub mod response;
+#[cfg(test)]
+mod test_data;
 mod xml;
 
 pub use error::ParseError;

@@ -31,6 +31,8 @@ pub mod digest;
 pub mod frame;
 pub mod pack;
 pub mod release;
+#[cfg(test)]
+mod test_data;
 pub mod verity;
 pub mod version;
 

@@ -27,7 +27,7 @@ pub trait Blocks: Sync {
 /// A whole file.
 pub(super) struct FileBlocks {
     file: File,
-    name: String,
+    pub(super) name: String,
     len: u64,
 }
 

@@ -56,6 +56,31 @@ pub struct CanaryCounts {
 pub const LIVE_DAYS: u64 = 7;
 
 impl Counts {
+    /// Nothing at all.
+    pub const NONE: Self = {
+        let canaries = CanaryCounts { granted: 0, completed: 0, bad: 0 };
+        Self { population: 0, granted: 0, completed: 0, failed: 0, rolled_back: 0, silent: 0, canaries }
+    };
+
+    /// The outcomes that came after `earlier`; population and grants stay.
+    #[must_use]
+    pub const fn without(&self, earlier: &Self) -> Self {
+        let canaries = CanaryCounts {
+            granted: self.canaries.granted,
+            completed: self.canaries.completed.saturating_sub(earlier.canaries.completed),
+            bad: self.canaries.bad.saturating_sub(earlier.canaries.bad),
+        };
+        Self {
+            population: self.population,
+            granted: self.granted,
+            completed: self.completed.saturating_sub(earlier.completed),
+            failed: self.failed.saturating_sub(earlier.failed),
+            rolled_back: self.rolled_back.saturating_sub(earlier.rolled_back),
+            silent: self.silent.saturating_sub(earlier.silent),
+            canaries,
+        }
+    }
+
     /// Grants that went wrong: failed, rolled back or silent.
     #[must_use]
     pub const fn bad(&self) -> u64 {

@@ -1,8 +1,11 @@
 //! The rules, in the order in which they are asked.
 
-use serde::{Deserialize, Serialize};
+mod answer;
+mod rules;
 
-use super::{Catalog, Counts, Grant, Group, Machine, Position, Reason, Release, ReleaseId, Rollout, Share, Ticket, Time, Version};
+pub use answer::{Because, Decision, NotNow, Step, Update};
+
+use super::{Catalog, Counts, Follow, Grant, Group, Machine, Position, Reason, Release, Rollout, Time, Version, newer};
 
 /// One machine asks.
 #[derive(Debug, Clone, Copy)]
@@ -37,91 +40,58 @@ pub struct Live<'a> {
     pub grant: Option<&'a Grant>,
 }
 
-/// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "decision")]
-pub enum Decision {
-    /// Offer a release.
-    Update(Update),
-    /// Offer nothing.
-    NotNow(NotNow),
-}
-
-/// An offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Update {
-    /// The release to offer.
-    pub release: ReleaseId,
-    /// Its version.
-    pub version: Version,
-    /// The version this machine is on its way to, when what it is offered is a floor that it must not skip.
-    pub floor_for: Option<Version>,
-    /// Why now.
-    pub because: Because,
-}
-
-/// Why a machine is offered a release now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "because")]
-pub enum Because {
-    /// An operator holds the machine at this version; rollouts do not matter, and nothing is counted.
-    MachinePin,
-    /// It was granted the release before and asks again; nothing is counted twice.
-    Granted {
-        /// When.
-        at: Time,
-    },
-    /// It is its turn: **a new grant, to be written in the same transaction** (see [`Ticket`]).
-    Turn {
-        /// The numbers.
-        ticket: Ticket,
-        /// The share that reaches this machine.
-        position: Share,
-    },
-}
-
-/// No offer, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NotNow {
-    /// Why.
-    pub reason: Reason,
-    /// The earliest time at which the answer can be another one by itself; `None` when somebody has to act, or nobody knows.
-    pub earliest: Option<Time>,
-}
-
-/// One line of an explanation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Step {
-    /// The rule's name; the same words as `rule` in a [`Reason`].
-    pub rule: String,
-    /// Whether it lets the machine through; only the last step can say no.
-    pub passed: bool,
-    /// The rule with its values, for people.
-    pub text: String,
-}
-
 /// The release that `machine` is headed for (before floors), so that the storage knows whose rollout to read.
 ///
 /// # Errors
 /// The reason why there is none.
-pub fn target<'a>(machine: &Machine, group: &'a Group, catalog: &'a Catalog) -> Result<&'a Release, Reason> {
-    let _ = catalog;
-    Err(Reason::UpdatesDisabled { group: format!("{} {}", machine.group, group.name) })
+pub fn target<'a>(machine: &Machine, group: &Group, catalog: &'a Catalog) -> Result<&'a Release, Reason> {
+    let runs = &machine.version;
+    let exactly = |pin: &Version| {
+        catalog.version(&machine.app, &machine.arch, pin).ok_or_else(|| {
+            let elsewhere =
+                catalog.releases.iter().filter(|release| release.app == machine.app && release.version.cmp_precedence(pin).is_eq());
+            mismatch(machine, elsewhere).unwrap_or_else(|| Reason::ReleaseUnknown { version: pin.clone() })
+        })
+    };
+    if let Some(pin) = &machine.pin {
+        return if newer(pin, runs) { exactly(pin) } else { Err(Reason::MachinePin { pin: pin.clone(), runs: runs.clone() }) };
+    }
+    match &group.follow {
+        Follow::Pinned(pin) if newer(pin, runs) => exactly(pin),
+        Follow::Pinned(pin) => Err(Reason::GroupPin { group: group.name.clone(), pin: pin.clone(), runs: runs.clone() }),
+        Follow::Channel(channel) => {
+            let mut offered = catalog.channel(channel, &machine.app);
+            offered.find(|release| release.arch == machine.arch).ok_or_else(|| {
+                let empty = || Reason::ChannelEmpty { channel: channel.clone(), app: machine.app.clone() };
+                mismatch(machine, catalog.channel(channel, &machine.app)).unwrap_or_else(empty)
+            })
+        }
+    }
+}
+
+fn mismatch<'a>(machine: &Machine, releases: impl Iterator<Item = &'a Release>) -> Option<Reason> {
+    let mut available: Vec<String> = releases.map(|release| release.arch.clone()).collect();
+    available.sort_unstable();
+    (!available.is_empty()).then(|| Reason::ArchMismatch { arch: machine.arch.clone(), available })
 }
 
 /// Decides. Pure: the same facts, the same answer.
 #[must_use]
 pub fn decide(ask: &Ask<'_>, view: &View<'_>) -> Decision {
-    let _ = view;
-    Decision::NotNow(NotNow { reason: Reason::GroupUnknown { group: ask.machine.group.clone() }, earliest: None })
+    rules::walk(ask, view, &mut ()).map_or_else(Decision::NotNow, Decision::Update)
 }
 
 /// The rules that were asked for this decision, in their order, up to the one that decided.
 #[must_use]
 pub fn explain(ask: &Ask<'_>, view: &View<'_>) -> Vec<Step> {
-    let _ = (ask, view);
-    Vec::new()
+    let mut steps = Vec::new();
+    let decision = rules::walk(ask, view, &mut steps);
+    steps.push(match decision {
+        Ok(update) => Step { rule: "offer".to_owned(), passed: true, text: update.to_string() },
+        Err(no) => Step { rule: no.reason.rule().to_owned(), passed: false, text: no.to_string() },
+    });
+    steps
 }
+
+#[cfg(test)]
+mod tests;

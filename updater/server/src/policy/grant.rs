@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Outcome, Reason, Rollout, Share, Time};
+use super::{CanaryCounts, Counts, Outcome, Reason, Rollout, Share, Time};
 
 /// What the storage keeps per machine and rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +43,35 @@ pub struct Ticket {
     pub share: Share,
 }
 
-/// Whether one more grant fits, by the numbers alone: the last three rules of [`decide`](fn@super::decide).
+/// Whether one more grant fits, by the numbers alone: the last rules of [`decide`](fn@super::decide).
+///
+/// `canary` says whether the machine is one of the canaries. While they go first, only they are let in, up to their
+/// limit; the share does not apply to them, but they count in it: afterwards nobody else is let in until the share has
+/// caught up. At a share of everybody there is no cap: machines come that the last count of the population did not know.
 ///
 /// # Errors
 /// The reason why it does not.
 pub fn try_grant(rollout: &Rollout, counts: &Counts, parallel: Option<u64>, canary: bool, now: Time) -> Result<Ticket, Reason> {
-    let _ = (rollout, parallel, now);
-    Ok(Ticket { canary, granted: counts.granted, allowed: counts.population, share: Share::ALL })
+    rollout.offers(now)?;
+    let (canaries, share, granted) = (&rollout.settings.canaries, rollout.share(now), counts.granted);
+    let soaking = rollout.ramp_elapsed(now).is_none();
+    let allowed = match (soaking, canary) {
+        (true, false) => {
+            let Counts { canaries: CanaryCounts { completed, .. }, .. } = *counts;
+            return Err(Reason::CanarySoak { completed, need: canaries.needed(), soak: canaries.soak });
+        }
+        (true, true) if counts.canaries.granted >= canaries.limit => {
+            return Err(Reason::CanaryLimit { granted: counts.canaries.granted, limit: canaries.limit });
+        }
+        (true, true) => granted.saturating_add(canaries.limit.saturating_sub(counts.canaries.granted)),
+        (false, _) if share == Share::ALL => counts.population.max(granted.saturating_add(1)),
+        (false, _) => share.of(counts.population),
+    };
+    if granted >= allowed {
+        return Err(Reason::Cap { granted, allowed, population: counts.population, share });
+    }
+    match parallel {
+        Some(limit) if counts.in_flight() >= limit => Err(Reason::Parallel { busy: counts.in_flight(), limit }),
+        _ => Ok(Ticket { canary: soaking, granted, allowed, share }),
+    }
 }

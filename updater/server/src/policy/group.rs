@@ -79,6 +79,12 @@ impl Canaries {
         !(self.machines.is_empty() && self.tags.is_empty() && self.oems.is_empty()) && self.limit > 0
     }
 
+    /// How many must complete: never more than are let in.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        self.need.min(self.limit)
+    }
+
     /// Whether `machine` is one.
     #[must_use]
     pub fn include(&self, machine: &Machine) -> bool {

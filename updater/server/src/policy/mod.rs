@@ -1,6 +1,6 @@
 //! Who gets which release, and when: pure decisions, without I/O and without a clock.
 //!
-//! The storage reads facts, [`decide`] turns them into a [`Decision`] whose every variant carries the values that
+//! The storage reads facts, [`decide`](fn@decide) turns them into a [`Decision`] whose every variant carries the values that
 //! decided, and the storage writes the grant that the decision asks for. The fleet simulator calls the same functions
 //! in virtual time. Where to look:
 //!
@@ -28,6 +28,11 @@ pub mod rollout;
 pub mod share;
 pub mod time;
 pub mod window;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod model;
 
 pub use brake::{Brake, Verdict, judge};
 pub use counts::{CanaryCounts, Counts, Outcome};

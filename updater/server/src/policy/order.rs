@@ -26,10 +26,10 @@ impl Position {
         let digest = Sha256::new()
             .chain_update(DOMAIN)
             .chain_update(salt.0.as_bytes())
-            .chain_update([0])
+            .chain_update([0u8])
             .chain_update(machine.as_bytes())
             .finalize();
-        Self(digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        Self(digest.iter().take(8).fold(0, |sum: u64, byte| (sum << 8) | u64::from(*byte)))
     }
 
     /// The smallest share that reaches this machine.
@@ -43,5 +43,49 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.needs().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINES: usize = 20_000;
+
+    fn positions(salt: &str) -> Vec<Position> {
+        let salt = Salt(salt.to_owned());
+        (0..MACHINES).map(|machine| Position::of(&salt, &format!("machine {machine}"))).collect()
+    }
+
+    #[test]
+    fn the_order_is_part_of_the_format() {
+        // Replicas of different versions must agree, so this may never change.
+        assert_eq!(Position::of(&Salt("salt".to_owned()), "machine").needs(), Share::ppm(355_489));
+    }
+
+    #[test]
+    fn positions_are_spread_evenly() {
+        let mut tenths = [0usize; 10];
+        for position in positions("a") {
+            tenths[(position.needs().as_ppm() as usize - 1) / 100_000] += 1;
+        }
+        assert!(tenths.iter().all(|count| (1_800..2_200).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn two_releases_meet_different_machines_first() {
+        let (one, two) = (positions("release one"), positions("release two"));
+        let first = |positions: &[Position], machine: usize| positions[machine].needs() <= Share::percent(10);
+        let (early, both) = (0..MACHINES).fold((0, 0), |(early, both), machine| {
+            let early_once = first(&one, machine);
+            (early + usize::from(early_once), both + usize::from(early_once && first(&two, machine)))
+        });
+        // Independent orders share a tenth of a tenth: 200 of 20,000, give or take 45 (3 sigma).
+        assert!((1_800..2_200).contains(&early) && (150..250).contains(&both), "{early} early, {both} early twice");
+    }
+
+    #[test]
+    fn salt_and_id_do_not_run_into_each_other() {
+        assert_ne!(Position::of(&Salt("a".to_owned()), "bc"), Position::of(&Salt("ab".to_owned()), "c"));
     }
 }

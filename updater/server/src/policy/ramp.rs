@@ -119,10 +119,10 @@ impl FromStr for Ramp {
             Some(corners) => (true, corners),
             None => (false, text.trim()),
         };
-        let point = |corner: &str| {
+        let point = |corner: &str| -> Result<(Span, Share), RampError> {
             let error = |problem: String| RampError::Corner { corner: corner.chars().take(40).collect(), problem };
             let (after, share) = corner.split_once(':').ok_or_else(|| error("there is no `:`".to_owned()))?;
-            Ok((after.parse().map_err(|e| error(format!("{e}")))?, share.parse().map_err(|e| error(format!("{e}")))?))
+            Ok((after.parse::<Span>().map_err(|e| error(format!("{e}")))?, share.parse::<Share>().map_err(|e| error(format!("{e}")))?))
         };
         // One more than allowed is enough to refuse it.
         Self::new(steps, corners.split(',').take(MAX_POINTS + 1).map(point).collect::<Result<_, _>>()?)
@@ -150,5 +150,74 @@ impl fmt::Display for Ramp {
             write!(f, "{}{after}:{}", if index > 0 { "," } else { "" }, f64::from(*share))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(ramp: &str, minutes: u64) -> Share {
+        ramp.parse::<Ramp>().unwrap().share(Span::minutes(minutes))
+    }
+
+    #[test]
+    fn straight_lines_join_the_corners() {
+        let ramp = "0h:1,1h:10,24h:100";
+        for (minutes, ppm) in [(0, 10_000), (30, 55_000), (60, 100_000), (24 * 60, 1_000_000), (99 * 60, 1_000_000)] {
+            assert_eq!(at(ramp, minutes), Share::ppm(ppm), "after {minutes} minutes");
+        }
+        assert_eq!(at("1h:50", 59), Share::NONE);
+        assert_eq!(at("1h:50", 60), Share::percent(50));
+    }
+
+    #[test]
+    fn steps_hold_until_the_next_corner() {
+        assert_eq!(at("steps 0h:1,1h:10", 59), Share::percent(1));
+        assert_eq!(at("steps 0h:1,1h:10", 60), Share::percent(10));
+    }
+
+    #[test]
+    fn refuses_ramps_that_do_not_rise() {
+        for text in ["", "0h", "0h:1,0h:2", "2h:1,1h:2", "0h:5,1h:4", "0h:101", "x:1", "0h:1,", "steps", "0h:1;1h:2"] {
+            assert!(text.parse::<Ramp>().is_err(), "{text}");
+        }
+        let many: Vec<String> = (0..=MAX_POINTS).map(|hour| format!("{hour}h:1")).collect();
+        assert_eq!(many.join(",").parse::<Ramp>(), Err(RampError::Count(MAX_POINTS + 1)));
+    }
+
+    fn ramps() -> impl Strategy<Value = Ramp> {
+        let corners = prop::collection::btree_map(0u64..1_000_000_000, 0u32..=1_000_000, 1..10);
+        (any::<bool>(), corners).prop_map(|(steps, corners)| {
+            let mut shares: Vec<u32> = corners.values().copied().collect();
+            shares.sort_unstable();
+            Ramp::new(steps, corners.keys().zip(shares).map(|(after, share)| (Span(*after), Share::ppm(share))).collect()).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_never_falls(ramp in ramps(), a in 0u64..1_100_000_000, b in 0u64..1_100_000_000) {
+            prop_assert!(ramp.share(Span(a.min(b))) <= ramp.share(Span(a.max(b))));
+        }
+
+        #[test]
+        fn reaches_is_the_first_moment(ramp in ramps(), wanted in 0u32..=1_000_000) {
+            let wanted = Share::ppm(wanted);
+            match ramp.reaches(wanted) {
+                None => prop_assert!(ramp.share(Span(u64::MAX)) < wanted),
+                Some(at) => {
+                    prop_assert!(ramp.share(at) >= wanted);
+                    prop_assert!(at == Span::ZERO || ramp.share(Span(at.0 - 1)) < wanted || wanted == Share::NONE);
+                }
+            }
+        }
+
+        #[test]
+        fn ramps_survive_being_written(ramp in ramps()) {
+            prop_assert_eq!(ramp.to_string().parse::<Ramp>(), Ok(ramp));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Why not now: one variant per rule, each with the values that decided.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::brake::Stop;
@@ -164,4 +166,77 @@ pub enum Reason {
         /// The group's limit.
         limit: u64,
     },
+}
+
+impl Reason {
+    /// The rule's name: what `rule` says in JSON, what a metric is labelled with, what Omaha's `info` begins with.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::GroupUnknown { .. } => "group-unknown",
+            Self::UpdatesDisabled { .. } => "updates-disabled",
+            Self::MachinePin { .. } => "machine-pin",
+            Self::GroupPin { .. } => "group-pin",
+            Self::ChannelEmpty { .. } => "channel-empty",
+            Self::ArchMismatch { .. } => "arch-mismatch",
+            Self::ReleaseUnknown { .. } => "release-unknown",
+            Self::UpToDate { .. } => "up-to-date",
+            Self::Blocked { .. } => "blocked",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Window { .. } => "window",
+            Self::InProgress { .. } => "in-progress",
+            Self::NoRollout { .. } => "no-rollout",
+            Self::NotStarted { .. } => "not-started",
+            Self::Paused { .. } => "paused",
+            Self::Braked { .. } => "braked",
+            Self::CanarySoak { .. } => "canary-soak",
+            Self::CanaryLimit { .. } => "canary-limit",
+            Self::Newcomer { .. } => "newcomer",
+            Self::Wave { .. } => "wave",
+            Self::Cap { .. } => "cap",
+            Self::Parallel { .. } => "parallel",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GroupUnknown { group } => write!(f, "there is no group `{group}`"),
+            Self::UpdatesDisabled { group } => write!(f, "updates are switched off for group `{group}`"),
+            Self::MachinePin { pin, runs } => write!(f, "the machine is held at {pin} and runs {runs}"),
+            Self::GroupPin { group, pin, runs } => write!(f, "group `{group}` is held at {pin} and the machine runs {runs}"),
+            Self::ChannelEmpty { channel, app } => write!(f, "channel `{channel}` has no release of {app}"),
+            Self::ArchMismatch { arch, available } => write!(f, "there is no release for {arch}, only for {}", available.join(", ")),
+            Self::ReleaseUnknown { version } => write!(f, "release {version} is not known here"),
+            Self::UpToDate { runs, offered } => write!(f, "the machine runs {runs}, the release on offer is {offered}"),
+            Self::Blocked { version, why } => write!(f, "release {version} is blocked: {why}"),
+            Self::Quarantined { version, floor_for: None } => write!(f, "release {version} failed on this machine and is not tried again"),
+            Self::Quarantined { version, floor_for: Some(target) } => {
+                write!(
+                    f,
+                    "release {version}, which must not be skipped on the way to {target}, failed on this machine and is not tried again"
+                )
+            }
+            Self::Window { opens: Some(opens) } => write!(f, "no window is open; the next one opens at {opens}"),
+            Self::Window { opens: None } => write!(f, "no window is open"),
+            Self::InProgress { phase, since } => write!(f, "the machine has been {} since {since}", phase.text()),
+            Self::NoRollout { version } => write!(f, "nobody started a rollout of {version} in this group"),
+            Self::NotStarted { starts } => write!(f, "the rollout starts at {starts}"),
+            Self::Paused { by, why, at } => write!(f, "paused by {by} at {at}: {why}"),
+            Self::Braked { stop, at } => write!(f, "stopped by the brake at {at}: {stop}"),
+            Self::CanarySoak { completed, need, soak } => {
+                write!(f, "canaries go first: {completed} of {need} completed, then they must hold for {soak}")
+            }
+            Self::CanaryLimit { granted, limit } => write!(f, "{granted} of at most {limit} canaries were granted the release"),
+            Self::Newcomer { first_seen, started, share } => {
+                write!(f, "first seen at {first_seen}, after the rollout began at {started}; newcomers come at 100 %, now {share}")
+            }
+            Self::Wave { position, share } => write!(f, "the machine's turn is at {position}, the rollout is at {share}"),
+            Self::Cap { granted, allowed, population, share } => {
+                write!(f, "{granted} machines were granted the release, {share} of {population} allow {allowed}")
+            }
+            Self::Parallel { busy, limit } => write!(f, "{busy} machines are busy with the release, {limit} may be at the same time"),
+        }
+    }
 }

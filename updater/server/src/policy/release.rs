@@ -76,9 +76,9 @@ impl Catalog {
     }
 
     /// What `channel` offers for `app`, for all architectures.
-    pub fn channel<'a>(&'a self, channel: &'a str, app: &'a str) -> impl Iterator<Item = &'a Release> {
+    pub fn channel<'a, 'b>(&'a self, channel: &'b str, app: &'b str) -> impl Iterator<Item = &'a Release> + use<'a, 'b> {
         let named = self.channels.iter().filter(move |candidate| candidate.name == channel);
-        named.filter_map(|channel| self.release(channel.release)).filter(move |release| release.app == app)
+        named.filter_map(move |channel| self.release(channel.release)).filter(move |release| release.app == app)
     }
 
     /// What a machine on `from` must be given on its way to `target`: the lowest floor in between, or `target` itself.

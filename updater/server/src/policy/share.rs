@@ -92,7 +92,7 @@ impl FromStr for Share {
     type Err = ShareError;
 
     fn from_str(text: &str) -> Result<Self, ShareError> {
-        let number = text.trim().trim_end_matches('%').parse::<f64>();
+        let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>();
         let error = || ShareError { text: text.chars().take(40).collect() };
         number.map_err(|_| error())?.try_into().map_err(|_| error())
     }
@@ -101,5 +101,50 @@ impl FromStr for Share {
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} %", f64::from(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down() {
+        for (percent, population, allowed) in [(10, 9, 0), (10, 10, 1), (10, 19, 1), (50, 3, 1), (100, 3, 3), (0, 1_000_000, 0), (1, 99, 0)]
+        {
+            assert_eq!(Share::percent(percent).of(population), allowed, "{percent} % of {population}");
+        }
+        assert_eq!(Share::ALL.of(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn refuses_what_is_no_percentage() {
+        for text in ["", "x", "-1", "100.1", "nan", "inf", "1e9"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+        assert_eq!("0.5 %".parse(), Ok(Share::ppm(5_000)));
+        assert!(serde_json::from_str::<Share>("101").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn needed_for_is_the_smallest_share_that_will_do(population in 0u64..1_000_000, count in 0u64..1_000_000) {
+            match Share::needed_for(count, population) {
+                None => prop_assert!(count > population),
+                Some(share) => {
+                    prop_assert!(share.of(population) >= count);
+                    prop_assert!(share == Share::NONE || Share::ppm(share.as_ppm() - 1).of(population) < count);
+                }
+            }
+        }
+
+        #[test]
+        fn shares_survive_being_written(parts in 0u32..=1_000_000) {
+            let share = Share::ppm(parts);
+            prop_assert_eq!(serde_json::from_str::<Share>(&serde_json::to_string(&share).unwrap()).unwrap(), share);
+            prop_assert_eq!(share.to_string().parse(), Ok(share));
+        }
     }
 }

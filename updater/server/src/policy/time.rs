@@ -147,3 +147,41 @@ impl fmt::Display for Span {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_spans() {
+        for (text, millis) in [("0s", 0), ("90s", 90_000), ("1h30m", 5_400_000), ("2d", 172_800_000), ("1w", 604_800_000), ("5ms", 5)] {
+            assert_eq!(text.parse(), Ok(Span(millis)), "{text}");
+        }
+        assert_eq!(Span(5_400_000).to_string(), "1h30m");
+        assert_eq!(Span::hours(24 * 14).to_string(), "14d");
+    }
+
+    #[test]
+    fn refuses_what_is_no_span() {
+        for text in ["", "5", "h", "1.5h", "-1h", "1 h", "1y", "99999999999999999999s", "18446744073709551615h", "1h2", "１h"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_undoes_nothing() {
+        assert_eq!(Time(5).since(Time(9)), Span::ZERO);
+        assert_eq!(Time(i64::MAX).since(Time(i64::MIN)).0, i64::MAX.unsigned_abs());
+        assert_eq!(Time(i64::MAX) + Span(1), Time(i64::MAX));
+        assert_eq!(Time(0).to_string(), "1970-01-01T00:00:00Z");
+    }
+
+    proptest! {
+        #[test]
+        fn spans_survive_being_written(millis in any::<u64>()) {
+            prop_assert_eq!(Span(millis).to_string().parse(), Ok(Span(millis)));
+        }
+    }
+}
