@@ -1,1 +1,5 @@
 //! What feeds a fleet.
+
+pub mod load;
+pub mod policy;
+pub mod simulate;

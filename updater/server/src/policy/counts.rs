@@ -1,0 +1,140 @@
+//! What has become of a rollout so far.
+
+use serde::{Deserialize, Serialize};
+
+/// What has become of one grant. The storage keeps exactly one per machine and rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// No word yet.
+    Pending,
+    /// The machine committed the release (event 3/2), or was seen running it.
+    Completed,
+    /// The machine reported a failure (event 3/0) and may try again.
+    Failed,
+    /// The machine came back to the old slot and quarantined the release (3/0 with error 44).
+    RolledBack,
+    /// The machine has not been heard of for longer than the brake's silence deadline. Ends when it is heard of again.
+    Silent,
+}
+
+/// Sums over the grants of one rollout, kept by the storage in step with the grants (same transaction).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    /// Machines of the group, of the release's application and architecture, that were first seen before the rollout
+    /// began and last seen within [`LIVE_DAYS`]. Recounted from time to time; the share is a share of this number.
+    pub population: u64,
+    /// Machines that were ever granted the release in this rollout, whatever became of it. Never falls.
+    pub granted: u64,
+    /// Grants whose outcome is [`Outcome::Completed`].
+    pub completed: u64,
+    /// Grants whose outcome is [`Outcome::Failed`].
+    pub failed: u64,
+    /// Grants whose outcome is [`Outcome::RolledBack`].
+    pub rolled_back: u64,
+    /// Grants whose outcome is [`Outcome::Silent`].
+    pub silent: u64,
+    /// The same for the canaries alone (they are part of the sums above).
+    #[serde(default)]
+    pub canaries: CanaryCounts,
+}
+
+/// Sums over the canaries of one rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CanaryCounts {
+    /// Canaries that were granted the release.
+    pub granted: u64,
+    /// Those that committed it.
+    pub completed: u64,
+    /// Those that failed, rolled back or fell silent.
+    pub bad: u64,
+}
+
+/// How long a machine that is not heard of still counts as one of the population, in days.
+pub const LIVE_DAYS: u64 = 7;
+
+impl Counts {
+    /// Nothing at all.
+    pub const NONE: Self = {
+        let canaries = CanaryCounts { granted: 0, completed: 0, bad: 0 };
+        Self { population: 0, granted: 0, completed: 0, failed: 0, rolled_back: 0, silent: 0, canaries }
+    };
+
+    /// The outcomes that came after `earlier`; population and grants stay.
+    #[must_use]
+    pub const fn without(&self, earlier: &Self) -> Self {
+        let canaries = CanaryCounts {
+            granted: self.canaries.granted,
+            completed: self.canaries.completed.saturating_sub(earlier.canaries.completed),
+            bad: self.canaries.bad.saturating_sub(earlier.canaries.bad),
+        };
+        Self {
+            population: self.population,
+            granted: self.granted,
+            completed: self.completed.saturating_sub(earlier.completed),
+            failed: self.failed.saturating_sub(earlier.failed),
+            rolled_back: self.rolled_back.saturating_sub(earlier.rolled_back),
+            silent: self.silent.saturating_sub(earlier.silent),
+            canaries,
+        }
+    }
+
+    /// Grants that went wrong: failed, rolled back or silent.
+    #[must_use]
+    pub const fn bad(&self) -> u64 {
+        self.failed.saturating_add(self.rolled_back).saturating_add(self.silent)
+    }
+
+    /// Grants whose outcome is known.
+    #[must_use]
+    pub const fn judged(&self) -> u64 {
+        self.completed.saturating_add(self.bad())
+    }
+
+    /// Machines that are busy with the release: granted, no outcome yet.
+    #[must_use]
+    pub const fn in_flight(&self) -> u64 {
+        self.granted.saturating_sub(self.judged())
+    }
+
+    /// Books one new grant.
+    pub const fn grant(&mut self, canary: bool) {
+        self.granted = self.granted.saturating_add(1);
+        if canary {
+            self.canaries.granted = self.canaries.granted.saturating_add(1);
+        }
+    }
+
+    /// Books that the outcome of one grant changed.
+    pub fn change(&mut self, canary: bool, from: Outcome, to: Outcome) {
+        for (outcome, up) in [(from, false), (to, true)] {
+            let step = |sum: &mut u64| *sum = if up { sum.saturating_add(1) } else { sum.saturating_sub(1) };
+            let (sum, of_canaries) = match outcome {
+                Outcome::Pending => continue,
+                Outcome::Completed => (&mut self.completed, &mut self.canaries.completed),
+                Outcome::Failed => (&mut self.failed, &mut self.canaries.bad),
+                Outcome::RolledBack => (&mut self.rolled_back, &mut self.canaries.bad),
+                Outcome::Silent => (&mut self.silent, &mut self.canaries.bad),
+            };
+            step(sum);
+            if canary {
+                step(of_canaries);
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// What becomes of this outcome when the machine says (or shows) something new; `None` when nothing changes.
+    /// A rollback is final: the machine never tries the release again. Silence is no report: see [`Outcome::Silent`].
+    #[must_use]
+    pub fn after(self, report: Self) -> Option<Self> {
+        let next = match (self, report) {
+            (Self::RolledBack, _) | (Self::Completed, Self::Pending | Self::Silent) | (Self::Failed, Self::Pending | Self::Silent) => self,
+            (_, report) => report,
+        };
+        (next != self).then_some(next)
+    }
+}
