@@ -158,7 +158,7 @@ impl Row {
 
 macro_rules! bound {
     ($sql:expr, $args:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
+        let mut query = sqlx::query(AssertSqlSafe($sql.clone()));
         for arg in $args {
             query = match arg {
                 Arg::Int(value) => query.bind(*value),
