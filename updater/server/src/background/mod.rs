@@ -120,10 +120,13 @@ pub async fn resign(app: &App) -> Result<(), PublishError> {
 pub async fn reconcile(app: &App) -> anyhow::Result<()> {
     let shared = app.clone();
     let now = jiff::Timestamp::from_millisecond(app.now().0)?;
-    let verified = tokio::task::spawn_blocking(move || {
-        if shared.layout.tuf().exists() { verify::published(&shared.layout, now).map(Some) } else { Ok(None) }
-    })
-    .await??;
+    let verified =
+        tokio::task::spawn_blocking(
+            move || {
+                if shared.layout.tuf().exists() { verify::published(&shared.layout, now).map(Some) } else { Ok(None) }
+            },
+        )
+        .await??;
     if let Some(releases) = verified {
         record(app, &releases, "server").await.map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
     }

@@ -2,8 +2,8 @@
 
 use super::Ui;
 use super::open::Place;
-use crate::checkin::batch::Engine;
 use crate::checkin::CheckIn;
+use crate::checkin::batch::Engine;
 use crate::clock::Clock;
 
 /// Check-ins in one transaction.

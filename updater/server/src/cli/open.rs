@@ -51,7 +51,8 @@ impl Place {
     }
 
     async fn connect(&self) -> anyhow::Result<Db> {
-        let what = if self.database.is_some() { "the database server".to_owned() } else { format!("the database in {}", self.data.display()) };
+        let what =
+            if self.database.is_some() { "the database server".to_owned() } else { format!("the database in {}", self.data.display()) };
         store::open(&self.data, self.database.as_deref()).await.with_context(|| format!("opening {what}"))
     }
 }

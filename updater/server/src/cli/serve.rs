@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::Ui;
 use super::open::Place;
+use crate::background;
 use crate::clock::Clock;
 use crate::http::{App, Settings, routes, serve};
 use crate::publish::online;
-use crate::background;
 
 /// Connections that may wait to be taken: a fleet that comes back after a power cut.
 const BACKLOG: u32 = 4096;

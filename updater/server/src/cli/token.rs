@@ -72,13 +72,21 @@ pub async fn run(command: &Command, ui: Ui) -> anyhow::Result<()> {
             for token in list {
                 let when = |time: Option<Time>| time.map_or("never".to_owned(), |time| time.to_string());
                 let ended = token.revoked_at.map_or_else(|| format!("expires {}", when(token.expires_at)), |at| format!("revoked {at}"));
-                ui.line(format!("{:>4}  {:<9}  {:<24}  {ended}, last used {}", token.id, token.role.name(), token.name, when(token.last_used)));
+                ui.line(format!(
+                    "{:>4}  {:<9}  {:<24}  {ended}, last used {}",
+                    token.id,
+                    token.role.name(),
+                    token.name,
+                    when(token.last_used)
+                ));
             }
         }
         Command::Revoke { place, id } => {
             let (db, _) = place.open().await?;
             let mut tx = db.begin().await?;
-            let Some(token) = tokens::revoke(&mut tx, *id, now).await? else { bail!("there is no working token {id}; see: update-server token list") };
+            let Some(token) = tokens::revoke(&mut tx, *id, now).await? else {
+                bail!("there is no working token {id}; see: update-server token list")
+            };
             note(&mut tx, now, "local", "token.revoke", &format!("token/{id}"), Some(&token), None::<&()>).await?;
             tx.commit().await?;
         }

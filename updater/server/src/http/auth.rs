@@ -27,7 +27,10 @@ impl Who {
 /// 401 without a token that works, without saying what is wrong with it; 403 when its role is another one.
 pub async fn require(State((app, role)): State<(App, Role)>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let secret = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
+    let secret = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim());
     let token = match secret {
         Some(secret) => tokens::authenticate(&app.db, secret, app.now()).await?,
         None => None,

@@ -25,10 +25,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
             let hint = "send it with Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "the body must be JSON", hint));
         }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| Problem::new(error.status(), "body", error.body_text(), format!("a JSON body has at most {JSON_MAX} bytes")))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::invalid(format!("the body does not fit: {error}"), nearest(&error.to_string())))
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| {
+            Problem::new(error.status(), "body", error.body_text(), format!("a JSON body has at most {JSON_MAX} bytes"))
+        })?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::invalid(format!("the body does not fit: {error}"), nearest(&error.to_string())))
     }
 }
 
@@ -52,10 +54,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 /// The nearest of the names that an "unknown field" error lists.
 fn nearest(error: &str) -> String {
     let mut quoted = error.split('`').skip(1).step_by(2);
-    let Some(wrong) = quoted.next().filter(|_| error.contains("unknown field") || error.contains("unknown variant")) else { return String::new() };
+    let Some(wrong) = quoted.next().filter(|_| error.contains("unknown field") || error.contains("unknown variant")) else {
+        return String::new();
+    };
     let best = quoted.map(|name| (distance(wrong, name), name)).min();
     // Further off than half of the word is another word.
-    best.filter(|(off, name)| *off <= name.len().max(wrong.len()) / 2).map(|(_, name)| format!("did you mean `{name}`?")).unwrap_or_default()
+    best.filter(|(off, name)| *off <= name.len().max(wrong.len()) / 2)
+        .map(|(_, name)| format!("did you mean `{name}`?"))
+        .unwrap_or_default()
 }
 
 /// Levenshtein's distance.

@@ -33,7 +33,12 @@ pub async fn tuf(State(app): State<App>, Path(name): Path<String>, method: Metho
 ///
 /// # Errors
 /// There is no such file.
-pub async fn targets(State(app): State<App>, Path((folder, file)): Path<(String, String)>, method: Method, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn targets(
+    State(app): State<App>,
+    Path((folder, file)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let path = format!("targets/{folder}/{file}");
     send(&app, &path, FOREVER, &method, &headers).await
 }

@@ -39,9 +39,12 @@ pub fn document() -> Value {
 }
 
 fn operation(route: &Route) -> Value {
-    let in_path = route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(|name| {
-        json!({ "name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": { "type": "string" } })
-    });
+    let in_path = route
+        .path
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .map(|name| json!({ "name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": { "type": "string" } }));
     let in_query = route.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
     let mut parameters: Vec<Value> = in_path.chain(in_query).collect();
     if route.path.contains("/files/") {
@@ -60,7 +63,8 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(example) = route.body {
         let example: Value = serde_json::from_str(example).unwrap_or(Value::Null);
-        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" }, "example": example } } });
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" }, "example": example } } });
     }
     operation
 }

@@ -76,7 +76,12 @@ impl From<StoreError> for Problem {
         }
         // The database's own words may hold what is none of the caller's business; they are in the log.
         tracing::error!(%error, "a request could not be stored");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database", "the database did not answer as it should", "see the server's log; try again later")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database",
+            "the database did not answer as it should",
+            "see the server's log; try again later",
+        )
     }
 }
 
@@ -87,13 +92,22 @@ impl From<PublishError> for Problem {
             PublishError::Name(_) | PublishError::Digest { .. } | PublishError::BrokenOff { .. } => Self::invalid(message, ""),
             PublishError::Large { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message, ""),
             PublishError::Published(_) => Self::conflict(message, ""),
-            PublishError::Trust(_) | PublishError::Missing(_) | PublishError::Differs { .. } | PublishError::Release { .. } | PublishError::NoMetadata(_) => {
+            PublishError::Trust(_)
+            | PublishError::Missing(_)
+            | PublishError::Differs { .. }
+            | PublishError::Release { .. }
+            | PublishError::NoMetadata(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", message, "nothing was published; what was there is still served")
             }
             PublishError::Store(error) => error.into(),
             PublishError::Io { .. } | PublishError::Key { .. } => {
                 tracing::error!(error = %message, "publishing failed");
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk", message, "nothing was published; free space on the server's disk and try again")
+                Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "disk",
+                    message,
+                    "nothing was published; free space on the server's disk and try again",
+                )
             }
         }
     }

@@ -57,7 +57,13 @@ impl Method2 {
     }
 }
 
-const fn route(method: Method2, path: &'static str, role: Option<Role>, summary: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+const fn route(
+    method: Method2,
+    path: &'static str,
+    role: Option<Role>,
+    summary: &'static str,
+    handler: fn() -> MethodRouter<App>,
+) -> Route {
     Route { method, path, role, summary, body: None, query: &[], handler }
 }
 

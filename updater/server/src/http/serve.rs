@@ -73,7 +73,11 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut sto
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let limit = if request.uri().path().starts_with("/api/v1/files/") || request.uri().path() == "/api/v1/publish" { REQUEST_TIME } else { SHORT_TIME };
+        let limit = if request.uri().path().starts_with("/api/v1/files/") || request.uri().path() == "/api/v1/publish" {
+            REQUEST_TIME
+        } else {
+            SHORT_TIME
+        };
         let answer = router.clone().oneshot(request);
         async move {
             let slow = || Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "slow", "the request took too long", "").into_response();
@@ -84,7 +88,11 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut sto
         }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES.max(8192)).max_headers(HEADERS).half_close(false);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES.max(8192))
+        .max_headers(HEADERS)
+        .half_close(false);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -17,7 +17,12 @@ use crate::policy::Decision;
 ///
 /// # Errors
 /// The request cannot be read, comes too often, or cannot be stored.
-pub async fn update(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+pub async fn update(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.contains("json") || body.first() == Some(&b'{') {
         app.metrics.refused("json");

@@ -113,9 +113,29 @@ mod tests {
     #[test]
     fn refuses_names_that_mean_something_else() {
         for wrong in [
-            "", "tuf", "tuf/", "tuf/root.txt", "targets/a", "targets/a/b/c", "targets//b", "targets/../root.json", "targets/a/..",
-            "targets/a/.hidden", "targets/.a/b", "/tuf/root.json", "tuf/../tuf/root.json", "targets/a/b\0", "targets/a\\b/c", "targets/a/b c",
-            "targets/a/%2e%2e", "targets/ä/b", "targets/a/-rf", "targets/a/b.", "other/a/b", "TARGETS/a/b", "targets/a/b\n",
+            "",
+            "tuf",
+            "tuf/",
+            "tuf/root.txt",
+            "targets/a",
+            "targets/a/b/c",
+            "targets//b",
+            "targets/../root.json",
+            "targets/a/..",
+            "targets/a/.hidden",
+            "targets/.a/b",
+            "/tuf/root.json",
+            "tuf/../tuf/root.json",
+            "targets/a/b\0",
+            "targets/a\\b/c",
+            "targets/a/b c",
+            "targets/a/%2e%2e",
+            "targets/ä/b",
+            "targets/a/-rf",
+            "targets/a/b.",
+            "other/a/b",
+            "TARGETS/a/b",
+            "targets/a/b\n",
         ] {
             assert!(Name::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -31,7 +31,8 @@ impl Keys {
                 let text = std::fs::read_to_string(&path).map_err(at(&path))?;
                 // Public halves lie beside private ones.
                 if text.contains("PRIVATE KEY") {
-                    let key = KeySigner::from_pem(&text).map_err(|error| PublishError::Key { path: path.clone(), reason: error.to_string() })?;
+                    let key =
+                        KeySigner::from_pem(&text).map_err(|error| PublishError::Key { path: path.clone(), reason: error.to_string() })?;
                     keys.push(key);
                 }
             }
@@ -91,11 +92,16 @@ fn newest_root(tuf: &BTreeMap<String, Vec<u8>>) -> Option<&[u8]> {
 ///
 /// # Errors
 /// The published metadata cannot be read, or the keys are not those of the root.
-pub fn refresh(published: &BTreeMap<String, Vec<u8>>, keys: &Keys, now: Timestamp) -> Result<Option<BTreeMap<String, Vec<u8>>>, PublishError> {
+pub fn refresh(
+    published: &BTreeMap<String, Vec<u8>>,
+    keys: &Keys,
+    now: Timestamp,
+) -> Result<Option<BTreeMap<String, Vec<u8>>>, PublishError> {
     if published.is_empty() || keys.0.is_empty() {
         return Ok(None);
     }
-    let due = |name: &str, life: SignedDuration| published.get(name).and_then(|bytes| expires(bytes)).is_none_or(|end| now + life / 2 > end);
+    let due =
+        |name: &str, life: SignedDuration| published.get(name).and_then(|bytes| expires(bytes)).is_none_or(|end| now + life / 2 > end);
     let snapshot = due("snapshot.json", SNAPSHOT_LIFE);
     if !snapshot && !due("timestamp.json", TIMESTAMP_LIFE) {
         return Ok(None);

@@ -19,7 +19,12 @@ const TUF_MAX: u64 = 16 << 20;
 ///
 /// # Errors
 /// The content is not the announced one, the upload broke off, or the disk refused.
-pub async fn upload<B, E>(layout: &Layout, name: &Name, announced: &str, body: impl Stream<Item = Result<B, E>>) -> Result<u64, PublishError>
+pub async fn upload<B, E>(
+    layout: &Layout,
+    name: &Name,
+    announced: &str,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Result<u64, PublishError>
 where
     B: AsRef<[u8]>,
     E: std::fmt::Display,

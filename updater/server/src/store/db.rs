@@ -215,7 +215,8 @@ impl Db {
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
 
@@ -280,7 +281,11 @@ impl Db {
 }
 
 fn list(sqlite: bool, parameter: &str) -> String {
-    if sqlite { format!("json_each({parameter}) AS item") } else { format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)") }
+    if sqlite {
+        format!("json_each({parameter}) AS item")
+    } else {
+        format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)")
+    }
 }
 
 impl Tx {

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::policy::{Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, Span, State, Step, Time, Version, View, decide, explain, target};
+use crate::policy::{
+    Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, Span, State, Step, Time, Version, View, decide, explain,
+    target,
+};
 use crate::store::{Db, StoreError, audit, catalog, events, grants, groups, machines, rollouts};
 
 /// Reports shown of one machine.

@@ -43,7 +43,11 @@ pub async fn list(State(app): State<App>) -> Result<Json<Vec<Token>>, Problem> {
 ///
 /// # Errors
 /// The name is none, or the database's.
-pub async fn create(State(app): State<App>, Extension(who): Extension<Who>, Input(new): Input<New>) -> Result<(StatusCode, Json<Made>), Problem> {
+pub async fn create(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Input(new): Input<New>,
+) -> Result<(StatusCode, Json<Made>), Problem> {
     super::name("token", &new.name)?;
     let now = app.now();
     let mut tx = app.db.begin().await?;

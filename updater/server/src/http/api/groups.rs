@@ -63,11 +63,8 @@ pub async fn put(
         (None, Some(pin)) => Follow::Pinned(pin),
         _ => return Err(Problem::invalid("a group follows a channel or is pinned to a version", "send either `channel` or `pin`")),
     };
-    let defaults = Settings {
-        ramp: set.ramp.unwrap_or_default(),
-        canaries: set.canaries.unwrap_or_default(),
-        brake: set.brake.unwrap_or_default(),
-    };
+    let defaults =
+        Settings { ramp: set.ramp.unwrap_or_default(), canaries: set.canaries.unwrap_or_default(), brake: set.brake.unwrap_or_default() };
     let group = Group {
         name: group,
         follow,

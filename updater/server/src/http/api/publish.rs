@@ -40,7 +40,10 @@ fn announced(headers: &HeaderMap) -> Result<String, Problem> {
     if value.len() == 64 && value.chars().all(|c| c.is_ascii_hexdigit()) {
         return Ok(value);
     }
-    Err(Problem::invalid("the header X-Content-SHA256 is missing or no SHA-256 in hex", "send -H \"X-Content-SHA256: $(sha256sum FILE | cut -d' ' -f1)\""))
+    Err(Problem::invalid(
+        "the header X-Content-SHA256 is missing or no SHA-256 in hex",
+        "send -H \"X-Content-SHA256: $(sha256sum FILE | cut -d' ' -f1)\"",
+    ))
 }
 
 /// A task of ours that died.

@@ -86,11 +86,15 @@ pub async fn create(
     }
     let arch = normal_arch(new.arch.as_deref().unwrap_or_default());
     let _one = app.publishing.lock().await;
-    let taken = catalog::releases(&app.db).await?.into_iter().any(|stored| {
-        stored.release.app == application && stored.release.arch == arch && stored.release.version == new.version
-    });
+    let taken = catalog::releases(&app.db)
+        .await?
+        .into_iter()
+        .any(|stored| stored.release.app == application && stored.release.arch == arch && stored.release.version == new.version);
     if taken {
-        return Err(Problem::conflict(format!("release {} is here already", new.version), "what is published never changes; take another version"));
+        return Err(Problem::conflict(
+            format!("release {} is here already", new.version),
+            "what is published never changes; take another version",
+        ));
     }
     let (layout, folder, files) = (app.layout.clone(), new.folder, new.files);
     let offer = tokio::task::spawn_blocking(move || register(&layout, &folder, &files)).await.map_err(super::publish::joined)??;

@@ -90,9 +90,10 @@ pub async fn create(
 async fn lead_to(tx: &mut Tx, group: &Group, release: &Release, new: &New, who: &str, now: Time) -> Result<(), Problem> {
     match &group.follow {
         Follow::Pinned(pin) if *pin == release.version => Ok(()),
-        Follow::Pinned(pin) => {
-            Err(Problem::conflict(format!("group `{}` is pinned to {pin}", group.name), "set the group's pin to this version, or to a channel"))
-        }
+        Follow::Pinned(pin) => Err(Problem::conflict(
+            format!("group `{}` is pinned to {pin}", group.name),
+            "set the group's pin to this version, or to a channel",
+        )),
         Follow::Channel(channel) => {
             let points = catalog::channels_in(tx).await?.iter().any(|known| known.name == *channel && known.release == release.id);
             if points {
@@ -100,7 +101,8 @@ async fn lead_to(tx: &mut Tx, group: &Group, release: &Release, new: &New, who: 
             }
             if !new.move_channel {
                 let message = format!("group `{}` follows channel `{channel}`, which does not point at {}", group.name, release.version);
-                let hint = format!("PUT /api/v1/channels/{channel} {{\"version\":\"{}\"}} first, or send \"move-channel\": true", release.version);
+                let hint =
+                    format!("PUT /api/v1/channels/{channel} {{\"version\":\"{}\"}} first, or send \"move-channel\": true", release.version);
                 return Err(Problem::conflict(message, hint));
             }
             let before = catalog::point(tx, channel, release).await?;
@@ -127,7 +129,10 @@ async fn start(tx: &mut Tx, group: &Group, release: &Release, new: &New, who: &s
     let id = rollouts::add(tx, &group.name, &rollout, population, now).await.map_err(|error| {
         if error.duplicate() {
             let message = format!("release {} spreads through group `{}` already", release.version, group.name);
-            Problem::conflict(message, "pause, resume or look at that rollout; a release that was bad is blocked and followed by a new version")
+            Problem::conflict(
+                message,
+                "pause, resume or look at that rollout; a release that was bad is blocked and followed by a new version",
+            )
         } else {
             error.into()
         }
