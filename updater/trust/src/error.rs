@@ -29,7 +29,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of one role stands in for another.
-    #[error("expected {role} metadata, found `_type` {found:?}; the repository mixes up its files, or someone does")]
+    #[error("expected {role} metadata, found `_type` \"{found}\"; the repository mixes up its files, or someone does")]
     WrongType {
         /// What it had to be.
         role: Role,
@@ -122,8 +122,14 @@ pub enum Error {
         listed_by: Role,
         /// The version accepted before.
         trusted: u64,
-        /// The version offered now; 0 when it is no longer listed.
+        /// The version offered now.
         found: u64,
+    },
+    /// A targets file that was there before is no longer listed.
+    #[error("the snapshot no longer lists {name}, which it listed before; put it back, even if it lists no files")]
+    Vanished {
+        /// The file.
+        name: String,
     },
     /// Two contents under one version.
     #[error("there are two different {role} files with version {version}; one of them is not to be trusted: publish the right one under version {}", version + 1)]
@@ -196,7 +202,7 @@ pub enum Error {
         path: String,
     },
     /// A target's name that could leave its folder, or be read in two ways.
-    #[error("target name {name:?} {reason}; rename the file")]
+    #[error("target name \"{name}\" {reason}; rename the file")]
     Name {
         /// The name.
         name: String,
@@ -297,7 +303,7 @@ impl Error {
                 Kind::WrongKey
             }
             Self::Expired { .. } => Kind::Expired,
-            Self::Rollback { .. } | Self::SameVersion { .. } => Kind::Older,
+            Self::Rollback { .. } | Self::Vanished { .. } | Self::SameVersion { .. } => Kind::Older,
             Self::RootVersion { .. } | Self::VersionMismatch { .. } | Self::Length { .. } | Self::Digest { .. } => Kind::Mismatch,
             Self::Json { .. }
             | Self::Malformed { .. }
@@ -310,6 +316,23 @@ impl Error {
             Self::OutOfOrder | Self::MissingSigners { .. } | Self::Signing { .. } | Self::Edit(_) => Kind::Usage,
         }
     }
+}
+
+/// A piece of foreign text, fit for a log and a terminal: short, and without control characters.
+pub(crate) fn brief(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut shown: String = text.chars().take(MOST).flat_map(printable).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// ASCII as it is, anything that could steer a terminal or turn text around as an escape.
+fn printable(character: char) -> impl Iterator<Item = char> {
+    let plain = character.is_ascii_graphic() || character == ' ' || character.is_alphanumeric();
+    let escaped = if plain { None } else { Some(character.escape_unicode()) };
+    plain.then_some(character).into_iter().chain(escaped.into_iter().flatten())
 }
 
 fn of_version(version: Option<u64>) -> String {
