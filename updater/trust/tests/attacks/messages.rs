@@ -19,7 +19,10 @@ fn check(nasty: &str) {
         ("expires", |repo, nasty| repo.timestamp["expires"] = json!(nasty)),
         ("meta", |repo, nasty| repo.timestamp["meta"] = json!(nasty)),
         ("length", |repo, nasty| repo.timestamp["meta"]["snapshot.json"]["length"] = json!(nasty)),
-        ("member", |repo, nasty| repo.timestamp[nasty] = json!(1)),
+        ("member", |repo, nasty| {
+            repo.timestamp[nasty] = json!(1);
+            repo.timestamp[nasty.to_uppercase()] = json!(1);
+        }),
         ("target", |repo, nasty| repo.targets["targets"][nasty] = repo.targets["targets"][TARGET].clone()),
         ("custom", |repo, nasty| repo.targets["targets"][TARGET]["custom"] = json!(nasty)),
         ("key id", |repo, nasty| {
