@@ -1,5 +1,11 @@
 //! What can be wrong, in words for the person who has to mend it.
 
+mod brief;
+mod kind;
+
+pub(crate) use brief::brief;
+pub use kind::Kind;
+
 use jiff::Timestamp;
 
 use crate::canonical::JsonError;
@@ -256,83 +262,6 @@ impl std::fmt::Display for Asked {
             Self::Itself => f.write_str("this root itself"),
         }
     }
-}
-
-/// A coarse reading of an [`Error`], for exit codes, metrics and reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Signatures, keys, thresholds.
-    WrongKey,
-    /// Expired: an operator's omission or a freeze attack. Raise an alarm.
-    Expired,
-    /// Rollback or two contents under one version.
-    Older,
-    /// The files do not belong together, or a target's bytes are not those signed.
-    Mismatch,
-    /// Not metadata, or beyond a limit.
-    Malformed,
-    /// The repository is incomplete.
-    Missing,
-    /// The caller's mistake, not the repository's.
-    Usage,
-}
-
-impl Kind {
-    /// One word for logs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WrongKey => "wrong-key",
-            Self::Expired => "expired",
-            Self::Older => "older",
-            Self::Mismatch => "mismatch",
-            Self::Malformed => "malformed",
-            Self::Missing => "missing",
-            Self::Usage => "usage",
-        }
-    }
-}
-
-impl Error {
-    /// What sort of trouble this is.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Signatures { .. } | Self::DuplicateSignature { .. } | Self::KeyId { .. } | Self::Key { .. } | Self::Unmeetable { .. } => {
-                Kind::WrongKey
-            }
-            Self::Expired { .. } => Kind::Expired,
-            Self::Rollback { .. } | Self::Vanished { .. } | Self::SameVersion { .. } => Kind::Older,
-            Self::RootVersion { .. } | Self::VersionMismatch { .. } | Self::Length { .. } | Self::Digest { .. } => Kind::Mismatch,
-            Self::Json { .. }
-            | Self::Malformed { .. }
-            | Self::WrongType { .. }
-            | Self::TooManyRoots
-            | Self::VersionTooHigh { .. }
-            | Self::TooLarge { .. }
-            | Self::Name { .. } => Kind::Malformed,
-            Self::Missing { .. } => Kind::Missing,
-            Self::OutOfOrder | Self::MissingSigners { .. } | Self::Signing { .. } | Self::Edit(_) => Kind::Usage,
-        }
-    }
-}
-
-/// A piece of foreign text, fit for a log and a terminal: short, and without control characters.
-pub(crate) fn brief(text: &str) -> String {
-    const MOST: usize = 200;
-    let mut shown: String = text.chars().take(MOST).flat_map(printable).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push_str("...");
-    }
-    shown
-}
-
-/// ASCII as it is, anything that could steer a terminal or turn text around as an escape.
-fn printable(character: char) -> impl Iterator<Item = char> {
-    let plain = character.is_ascii_graphic() || character == ' ' || character.is_alphanumeric();
-    let escaped = if plain { None } else { Some(character.escape_unicode()) };
-    plain.then_some(character).into_iter().chain(escaped.into_iter().flatten())
 }
 
 fn of_version(version: Option<u64>) -> String {
