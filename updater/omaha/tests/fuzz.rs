@@ -1,4 +1,5 @@
 //! The invariants of the fuzz targets, on arbitrary bytes and damaged seeds.
+#![allow(clippy::unwrap_used, reason = "tests may")]
 
 use std::path::Path;
 
