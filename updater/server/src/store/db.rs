@@ -171,8 +171,9 @@ macro_rules! bound {
 
 macro_rules! cells {
     ($rows:expr) => {{
-        let mut out = Vec::with_capacity($rows.len());
-        for row in &$rows {
+        let rows = $rows;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
             let mut cells = Vec::with_capacity(row.len());
             for column in row.columns() {
                 let index = column.ordinal();
