@@ -136,7 +136,11 @@ proptest! {
         }
         // An empty object is an empty list of targets; nothing else random makes sense.
         let fine = role == Role::Targets && garbage == json!({});
-        prop_assert_eq!(repo.run(repo.newcomer()).outcome.is_ok(), fine);
+        let outcome = repo.run(repo.newcomer()).outcome;
+        prop_assert_eq!(outcome.is_ok(), fine);
+        // Foreign text in messages is short and harmless.
+        let text = outcome.map_or_else(|error| error.to_string(), |_| String::new());
+        prop_assert!(text.len() < 3000 && !text.contains(char::is_control), "{}", text);
     }
 
     #[test]

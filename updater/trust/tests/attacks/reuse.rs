@@ -108,6 +108,6 @@ fn a_fetch_error_ends_the_run_as_it_is() {
     let repo = Repo::new();
     let mut refresh = Refresh::new(repo.newcomer(), time(NOW)).unwrap();
     assert_eq!(refresh.run(|_| Err(Trouble::Network)), Err(Trouble::Network));
-    assert_eq!(refresh.run::<Trouble>(|_| Ok(Answer::Bytes(vec![b'{']))).is_err(), true);
+    assert!(refresh.run::<Trouble>(|_| Ok(Answer::Bytes(vec![b'{']))).is_err());
     assert!(matches!(refresh.run(|_| Err(Trouble::Network)), Err(Trouble::Trust(Error::Json { .. }))));
 }
