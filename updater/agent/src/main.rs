@@ -1,3 +1,9 @@
-//! The binary: see the library.
+//! The `updater` command; everything it does lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use updater_agent::cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

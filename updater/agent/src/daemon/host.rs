@@ -286,14 +286,14 @@ impl FailureKind {
     #[must_use]
     pub fn omaha_code(self) -> i64 {
         match self {
-            Self::Network => 9,           // download transfer
+            Self::Network => 9, // download transfer
             Self::Http(status) => 2000 + i64::from(status.min(999)),
-            Self::Response => 34,         // response invalid
-            Self::Digest => 10,           // payload hash mismatch
-            Self::Disk => 14,             // download write
-            Self::Space => 11,            // payload size mismatch
-            Self::ReadBack => 15,         // new root file system verification
-            Self::Boot => 5,              // postinstall
+            Self::Response => 34,                              // response invalid
+            Self::Digest => 10,                                // payload hash mismatch
+            Self::Disk => 14,                                  // download write
+            Self::Space => 11,                                 // payload size mismatch
+            Self::ReadBack => 15,                              // new root file system verification
+            Self::Boot => 5,                                   // postinstall
             Self::Reboot | Self::Helper | Self::Internal => 1, // error
         }
     }
