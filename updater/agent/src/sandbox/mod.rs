@@ -12,6 +12,8 @@ mod fetcher;
 mod evil_tests;
 mod link;
 pub mod messages;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod verify;
 mod verifier;
 mod wire;
