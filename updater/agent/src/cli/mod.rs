@@ -73,6 +73,8 @@ enum Command {
     Why(why::Args),
     #[command(name = "internal-fetch", hide = true)]
     InternalFetch,
+    #[command(name = "internal-stage", hide = true)]
+    InternalStage(crate::stage::StageArgs),
     #[command(name = "internal-verify", hide = true)]
     InternalVerify,
 }
@@ -166,6 +168,7 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::TufClient(args) => crate::tuf_client::run(args).map(|()| ExitCode::SUCCESS),
         Command::Why(args) => why::run(args, ui),
         Command::InternalFetch => sandbox::run_fetch().map(|()| ExitCode::SUCCESS),
+        Command::InternalStage(args) => crate::stage::run_stage(args).map(|()| ExitCode::SUCCESS),
         Command::InternalVerify => sandbox::run_verify().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -96,7 +96,8 @@ async fn what_fails_is_the_cause() {
 
 #[tokio::test]
 async fn the_operators_checks_decide_too_and_cannot_hang_the_gate() {
-    for (script, expected) in [("echo no quorum; exit 1", "no quorum"), ("sleep 1000", "not finished within"), ("kill -9 $$", "signal: 9")] {
+    for (script, expected) in [("echo no quorum; exit 1", "no quorum"), ("sleep 1000", "not finished within"), ("kill -9 $$", "signal: 9")]
+    {
         let dir = tempfile::tempdir().unwrap();
         own(&dir, "10-fine", "exit 0");
         own(&dir, "50-bad", script);
@@ -141,7 +142,8 @@ async fn etcd_is_asked_where_it_is_enabled() {
     for (answer, passes) in [(r#"{"health":"true"}"#, true), (r#"{"health":"false"}"#, false)] {
         let dir = tempfile::tempdir().unwrap();
         let server = crate::sandbox::testing::Server::start(move |_| crate::sandbox::testing::ok(answer.as_bytes())).await;
-        std::fs::write(dir.path().join("etcd"), format!("# etcd\nETCD_LISTEN_CLIENT_URLS=\"{},https://10.0.0.1:2379\"\n", server.url)).unwrap();
+        std::fs::write(dir.path().join("etcd"), format!("# etcd\nETCD_LISTEN_CLIENT_URLS=\"{},https://10.0.0.1:2379\"\n", server.url))
+            .unwrap();
         let fake = Fake { enabled: vec!["etcd.service"], ..Fake::default() };
         assert_eq!(judge(&gate(&dir, &[]), &fake).await.passed, passes, "{answer}");
         assert_eq!(server.paths()[0], "/health");

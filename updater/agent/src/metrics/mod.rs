@@ -57,7 +57,8 @@ pub fn render(figures: &Figures) -> String {
         }
     };
     let one = |value: Option<i128>| value.map(|value| (String::new(), value)).into_iter().collect::<Vec<_>>();
-    let info = labels(&[("version", &figures.version), ("slot", &figures.slot), ("available", figures.available.as_deref().unwrap_or_default())]);
+    let info =
+        labels(&[("version", &figures.version), ("slot", &figures.slot), ("available", figures.available.as_deref().unwrap_or_default())]);
     metric("info", "gauge", "What runs, and what comes next.", &[(info, 1)]);
     metric("state", "gauge", "The state the updater is in.", &[(labels(&[("state", &figures.state)]), 1)]);
     metric("last_check_timestamp_seconds", "gauge", "When the server was asked last.", &one(figures.last_check.map(Into::into)));
@@ -67,8 +68,18 @@ pub fn render(figures: &Figures) -> String {
     metric("staged_bytes", "gauge", "Bytes of the release that are in the passive slot.", &one(Some(figures.staged_bytes.into())));
     metric("release_bytes", "gauge", "Bytes of the release in all.", &one(Some(figures.release_bytes.into())));
     metric("quarantined_releases", "gauge", "Releases that failed on this machine.", &one(i128::try_from(figures.quarantined).ok()));
-    metric("trial_passed", "gauge", "1 when the last trial was committed, 0 when it was rolled back.", &one(figures.trial_passed.map(Into::into)));
-    metric("metadata_expires_seconds", "gauge", "When the release metadata expires; near or past means that new releases are withheld.", &one(figures.metadata_expires.map(Into::into)));
+    metric(
+        "trial_passed",
+        "gauge",
+        "1 when the last trial was committed, 0 when it was rolled back.",
+        &one(figures.trial_passed.map(Into::into)),
+    );
+    metric(
+        "metadata_expires_seconds",
+        "gauge",
+        "When the release metadata expires; near or past means that new releases are withheld.",
+        &one(figures.metadata_expires.map(Into::into)),
+    );
     text
 }
 

@@ -20,7 +20,10 @@ pub struct Fetcher {
 
 /// Turns a broken conversation into a failure of the daemon's work.
 pub(super) fn broken(kind: Kind, error: &WireError) -> Failure {
-    Failure::new(FailureKind::Helper, format!("the {} broke off: {}; see its messages in the journal", kind.name(), presentable(&error.to_string())))
+    Failure::new(
+        FailureKind::Helper,
+        format!("the {} broke off: {}; see its messages in the journal", kind.name(), presentable(&error.to_string())),
+    )
 }
 
 fn lost(error: WireError) -> Failure {

@@ -6,16 +6,16 @@
 //! keep an update from happening, no more; the verifier is fed by bytes of bounded size alone, and its judgement is the one thing
 //! that is believed (with Secure Boot, firmware judges the result once more).
 
-pub mod fetch;
-mod fetcher;
 #[cfg(test)]
 mod evil_tests;
+pub mod fetch;
+mod fetcher;
 mod link;
 pub mod messages;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod verify;
 mod verifier;
+pub mod verify;
 mod wire;
 mod worker;
 

@@ -96,8 +96,11 @@ async fn answer(mut stream: TcpStream, handler: Arc<Handler>, seen: Arc<Mutex<Ve
         }
     };
     let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-    let headers: BTreeMap<String, String> =
-        text.lines().skip(1).filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()))).collect();
+    let headers: BTreeMap<String, String> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())))
+        .collect();
     let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = bytes.split_off(head + 4);
     while body.len() < length {

@@ -154,7 +154,14 @@ fn bases(access: &Access, offer: &Offer, folder: &str) -> Vec<String> {
 
 /// Fetches and verifies metadata and description of the offered release. Places are tried one after the other, each with a complete
 /// run: files of two places do not fit together.
-pub async fn verify(workers: &Workers, sources: &Sources, access: &Access, offer: &Offer, wanted: &Wanted, now: i64) -> Result<Judged, Refusal> {
+pub async fn verify(
+    workers: &Workers,
+    sources: &Sources,
+    access: &Access,
+    offer: &Offer,
+    wanted: &Wanted,
+    now: i64,
+) -> Result<Judged, Refusal> {
     let mut worst: Option<Refusal> = None;
     for folder in metadata_folders(access, offer) {
         match run(workers, sources, access, offer, wanted, now, &folder).await {
@@ -197,7 +204,9 @@ async fn run(
         pipe.send_data(bytes).await.map_err(lost)?;
     }
     // The kept root may differ from the image's only by rotation; from then on it is the one that counts.
-    if !sources.kept.join(Role::Root.file()).exists() && let Some((_, root)) = have.first() {
+    if !sources.kept.join(Role::Root.file()).exists()
+        && let Some((_, root)) = have.first()
+    {
         sources.keep(Role::Root, root).map_err(|error| internal(format!("keeping the trusted root: {error}")))?;
     }
     let mut files = 0;

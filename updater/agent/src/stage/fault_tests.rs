@@ -13,7 +13,13 @@ use crate::daemon::host::{Failure, FailureKind, Slot};
 
 const NEVER: usize = usize::MAX;
 
-async fn attempt(places: &Places, release: &TestRelease, faults: Faults, tamper: Option<Tamper>, frames: &mut Memory<'_>) -> Result<(), Failure> {
+async fn attempt(
+    places: &Places,
+    release: &TestRelease,
+    faults: Faults,
+    tamper: Option<Tamper>,
+    frames: &mut Memory<'_>,
+) -> Result<(), Failure> {
     let inner = DiskSlot::new(places.clone(), Slot::A, Slot::B).unwrap();
     let lease = Arc::new(Mutex::new(())).lock_owned().await;
     stage(Box::new(Faulty { inner, faults, tamper }), lease, &release.release, frames, |_, _| {}).await

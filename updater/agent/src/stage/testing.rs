@@ -212,7 +212,12 @@ impl Passive for Faulty {
 
     fn open(&mut self, part: PartName, bytes: u64) -> io::Result<Box<dyn Medium>> {
         self.faults.access()?;
-        Ok(Box::new(FaultyMedium { inner: self.inner.open(part, bytes)?, faults: self.faults.clone(), name: part, tamper: self.tamper.clone() }))
+        Ok(Box::new(FaultyMedium {
+            inner: self.inner.open(part, bytes)?,
+            faults: self.faults.clone(),
+            name: part,
+            tamper: self.tamper.clone(),
+        }))
     }
 
     fn publish(&mut self) -> io::Result<()> {

@@ -38,7 +38,10 @@ async fn init_refresh_and_download_keep_what_was_verified() {
     let (server, repository) = trusting(dir.path(), Repository::new(TestRelease::new(Version::new(1, 2, 3), 1), 7)).await;
     run_at(&args(dir.path(), &server, None, Step::Refresh), now(), QUICK).await.unwrap();
     for file in ["root.json", "timestamp.json", "snapshot.json", "targets.json"] {
-        assert_eq!(std::fs::read(dir.path().join("metadata").join(file)).unwrap(), repository.lock().unwrap().files[&format!("/tuf/{file}")]);
+        assert_eq!(
+            std::fs::read(dir.path().join("metadata").join(file)).unwrap(),
+            repository.lock().unwrap().files[&format!("/tuf/{file}")]
+        );
     }
     let name = format!("slipway-vm-1.2.3-{}/release.json", crate::slot::arch());
     run_at(&args(dir.path(), &server, Some(&name), Step::Download), now(), QUICK).await.unwrap();

@@ -28,7 +28,9 @@ async fn endless_and_lying_answers_are_cut_off() {
     let server = Server::start(|request| match request.path.as_str() {
         "/says-more" => ok(b"12345678"),
         "/endless" => vec![Step::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Step::Forever(vec![b'x'; 4096])],
-        "/chunked" => vec![Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()), Step::Forever(b"4\r\nabcd\r\n".to_vec())],
+        "/chunked" => {
+            vec![Step::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()), Step::Forever(b"4\r\nabcd\r\n".to_vec())]
+        }
         "/headers" => vec![Step::Send(b"HTTP/1.1 200 OK\r\n".to_vec()), Step::Forever(b"X-A: b\r\n".to_vec())],
         "/short" => reply("200 OK", &[("Content-Length", "7".to_owned())], b"123"),
         _ => vec![Step::Send(b"SSH-2.0-server\r\n".to_vec())],
@@ -46,7 +48,10 @@ async fn endless_and_lying_answers_are_cut_off() {
 #[tokio::test]
 async fn slow_and_silent_servers_are_left() {
     let server = Server::start(|request| match request.path.as_str() {
-        "/drip" => vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec()), Step::Drip(vec![b'x'; 1000], Duration::from_millis(50))],
+        "/drip" => vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec()),
+            Step::Drip(vec![b'x'; 1000], Duration::from_millis(50)),
+        ],
         "/stall" => vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc".to_vec()), Step::Hang],
         _ => vec![Step::Hang],
     })
