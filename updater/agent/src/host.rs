@@ -39,6 +39,8 @@ pub struct Layout {
     pub facts: Facts,
     /// What the health gate writes.
     pub health: PathBuf,
+    /// The daemon's own folder, where the file lies that arms the deadline of a trial.
+    pub state: PathBuf,
     /// Devices, for terminals.
     pub dev: PathBuf,
 }
@@ -52,6 +54,7 @@ impl Default for Layout {
             loader: Loader::default(),
             facts: Facts::default(),
             health: health::REPORT.into(),
+            state: "/var/lib/slipway/updater".into(),
             dev: "/dev".into(),
         }
     }
@@ -73,6 +76,7 @@ impl SystemHost {
     /// Looks around.
     pub fn open(layout: Layout) -> Result<Self, Failure> {
         let booted = layout.facts.booted()?;
+        boot::tidy(&layout.state, &layout.loader);
         Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default(), expires: std::sync::Mutex::default() })
     }
 
@@ -91,6 +95,12 @@ impl SystemHost {
         let past = [self.layout.facts.image_time(), newest(&self.layout.sources.kept)];
         let past = past.into_iter().filter_map(|seconds| jiff::Timestamp::from_second(seconds).ok());
         trust::clock::latest(jiff::Timestamp::now(), past).as_second()
+    }
+
+    async fn disarm(&self, slot: Slot) -> Result<(), Failure> {
+        let folder = self.layout.state.clone();
+        let disarmed = move || boot::disarm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("disarming the deadline of the trial: {error}")));
+        blocking(disarmed).await
     }
 
     fn passive(&self, slot: Slot) -> Result<Box<dyn Passive>, Failure> {
@@ -176,11 +186,15 @@ impl Host for SystemHost {
     }
 
     async fn flip(&self, slot: Slot) -> Result<(), Failure> {
+        let folder = self.layout.state.clone();
+        let armed = move || boot::arm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")));
+        blocking(armed).await?;
         self.logind().await?.set_one_shot(slot).await
     }
 
     async fn unflip(&self) -> Result<(), Failure> {
-        self.logind().await?.clear_one_shot().await
+        self.logind().await?.clear_one_shot().await?;
+        self.disarm(self.booted.slot.other()).await
     }
 
     async fn discard(&self, slot: Slot) -> Result<(), Failure> {
@@ -217,7 +231,8 @@ impl Host for SystemHost {
             return Err(Failure::new(FailureKind::Boot, format!("slot {slot} is not the one this machine runs from; only that one has proved itself")));
         }
         let loader = self.layout.loader.clone();
-        blocking(move || boot::commit(&loader, slot)).await
+        blocking(move || boot::commit(&loader, slot)).await?;
+        self.disarm(slot).await
     }
 
     async fn roll_back_entry(&self, slot: Slot) -> Result<(), Failure> {

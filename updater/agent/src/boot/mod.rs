@@ -9,8 +9,10 @@ mod efivar;
 mod loader_conf;
 mod logind;
 mod terminals;
+mod trial;
 
 pub use commit::{Loader, commit, committed};
 pub use efivar::EfiVariables;
 pub use logind::{Logind, start_unit};
 pub use terminals::warn_users;
+pub use trial::{arm, disarm, tidy};

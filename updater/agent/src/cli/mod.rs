@@ -68,6 +68,8 @@ enum Command {
     Reboot(reboot::Args),
     Rollback(rollback::Args),
     Status(status::Args),
+    #[command(name = "tuf-client", hide = true)]
+    TufClient(crate::tuf_client::Args),
     Why(why::Args),
     #[command(name = "internal-fetch", hide = true)]
     InternalFetch,
@@ -161,6 +163,7 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Reboot(args) => reboot::run(args, ui),
         Command::Rollback(args) => rollback::run(args, ui),
         Command::Status(args) => status::run(args, ui),
+        Command::TufClient(args) => crate::tuf_client::run(args).map(|()| ExitCode::SUCCESS),
         Command::Why(args) => why::run(args, ui),
         Command::InternalFetch => sandbox::run_fetch().map(|()| ExitCode::SUCCESS),
         Command::InternalVerify => sandbox::run_verify().map(|()| ExitCode::SUCCESS),

@@ -62,6 +62,12 @@ impl Fetcher {
         }
     }
 
+    /// A conversation that stands already, for tests.
+    #[cfg(test)]
+    pub(super) fn over(pipe: Pipe<UnixStream>) -> Self {
+        Self { pipe }
+    }
+
     async fn ask(&mut self, ask: &FetchAsk) -> Result<FetchAnswer, Failure> {
         self.pipe.send(ask).await.map_err(lost)?;
         self.answer().await

@@ -12,6 +12,8 @@ mod fetcher;
 mod evil_tests;
 mod link;
 pub mod messages;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod verify;
 mod verifier;
 mod wire;
@@ -20,6 +22,6 @@ mod worker;
 pub use fetcher::{FetchedFrames, Fetcher};
 pub use link::{Kind, PATIENCE, Workers};
 pub use verifier::{Judged, Sources, verify};
-pub(crate) use verifier::replace;
+pub(crate) use verifier::{replace, replace_public};
 pub use wire::{MAX_CONTROL_BYTES, Pipe, WireError};
 pub use worker::{run_fetch, run_verify};

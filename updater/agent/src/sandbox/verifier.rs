@@ -91,12 +91,25 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path).map_err(named)
 }
 
-/// Replaces a file so that after a power cut it is the old or the new one.
+/// Replaces a file, which only root may read, so that after a power cut it is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o600)
+}
+
+/// As [`replace`], for a file that everybody may read.
+pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o644)
+}
+
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
     let folder = path.parent().ok_or_else(|| io::Error::other("a file without a folder"))?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
+    if mode != 0o600 {
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     crate::stage::sync_folder(folder)

@@ -15,7 +15,7 @@ mod part;
 mod passive;
 mod read_back;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::io;
 

@@ -146,7 +146,7 @@ impl<'a> Body<'a> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_bucket_keeps_the_average_and_saves_nothing_up() {
         let mut bucket = Bucket::new(Some(1000));
         let start = bucket.since;
