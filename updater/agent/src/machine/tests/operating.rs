@@ -39,7 +39,7 @@ fn cancelling_a_staged_release_takes_back_the_flip_and_the_boot_entry() {
     let mut bench = waiting();
     let effects = bench.feed(Input::Cancel);
     assert_eq!(work(&effects), ["cancel work", "persist", "discard b"]);
-    assert!(matches!(bench.machine.persisted().phase, Phase::Discarding { slot: Slot::B }));
+    assert!(matches!(bench.machine.persisted().phase, Phase::Discarding { slot: Slot::B, .. }));
     bench.feed(Input::Discarded(Ok(())));
     assert_eq!(bench.state(), "idle");
     assert!(bench.machine.persisted().quarantine.is_empty());

@@ -27,7 +27,10 @@ fn every_phase_is_taken_up_again() {
     check(flipped(1, true), Slot::A, 2, "1.0.0", &["discard b"]);
     check(Phase::Committing { trial: trial(Slot::B) }, Slot::B, 2, "1.1.0", &["commit b"]);
     check(Phase::Committing { trial: trial(Slot::B) }, Slot::A, 3, "1.0.0", &[]);
-    check(Phase::Discarding { slot: Slot::B }, Slot::A, 1, "1.0.0", &["discard b"]);
+    let discarding = |boot: u32, trial| Phase::Discarding { slot: Slot::B, trial, boot_id: format!("boot-{boot}") };
+    check(discarding(1, None), Slot::A, 1, "1.0.0", &["discard b"]);
+    check(discarding(1, Some(trial(Slot::B))), Slot::A, 1, "1.0.0", &["discard b"]);
+    check(discarding(1, Some(trial(Slot::B))), Slot::B, 2, "1.1.0", &["health"]);
 }
 
 #[test]

@@ -103,7 +103,8 @@ fn a_flip_that_fails_leaves_no_intention_behind() {
     bench.feed(offered("1.1.0"));
     bench.feed(verified("1.1.0"));
     bench.feed(Input::Staged(Ok(())));
-    bench.feed(Input::Flipped(Err(failure("logind said no"))));
+    assert_eq!(deeds(&bench.feed(Input::Flipped(Err(failure("logind said no"))))), ["discard b"]);
+    bench.feed(Input::Discarded(Ok(())));
     assert_eq!(bench.machine.persisted().phase, Phase::Idle);
     assert_eq!(bench.state(), "idle");
 }
