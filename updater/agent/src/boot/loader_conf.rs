@@ -73,7 +73,10 @@ mod tests {
     #[test]
     fn only_the_default_line_changes() {
         let cases = [
-            ("timeout 0\ndefault slipway-a.efi\neditor no\nauto-entries no\n", "timeout 0\ndefault slipway-b.efi\neditor no\nauto-entries no\n"),
+            (
+                "timeout 0\ndefault slipway-a.efi\neditor no\nauto-entries no\n",
+                "timeout 0\ndefault slipway-b.efi\neditor no\nauto-entries no\n",
+            ),
             ("", "default slipway-b.efi\n"),
             ("timeout 3", "timeout 3\ndefault slipway-b.efi\n"),
             ("# default x\n  default\tx\ndefault y\nrest\n", "# default x\ndefault slipway-b.efi\nrest\n"),

@@ -11,11 +11,7 @@ use crate::daemon::host::{Failure, FailureKind, Slot};
 /// A D-Bus call must be answered within this time; logind answers in milliseconds.
 const CALL: Duration = Duration::from_secs(30);
 
-#[proxy(
-    interface = "org.freedesktop.login1.Manager",
-    default_service = "org.freedesktop.login1",
-    default_path = "/org/freedesktop/login1"
-)]
+#[proxy(interface = "org.freedesktop.login1.Manager", default_service = "org.freedesktop.login1", default_path = "/org/freedesktop/login1")]
 trait Login1 {
     fn set_reboot_to_boot_loader_entry(&self, entry: &str) -> zbus::Result<()>;
     fn reboot(&self, interactive: bool) -> zbus::Result<()>;
@@ -100,8 +96,10 @@ impl Logind {
 
     /// Who holds a lock that blocks shutting down. Root's calls are not held up by such locks in logind, so they are looked at here.
     async fn reboot_blockers(&self) -> Result<Vec<String>, Failure> {
-        let inhibitors = call(FailureKind::Reboot, "listing inhibitors", async { Login1Proxy::new(&self.bus).await?.list_inhibitors().await }).await?;
-        let blocking = inhibitors.into_iter().filter(|(what, _, _, mode, _, _)| what.split(':').any(|what| what == "shutdown") && mode == "block");
+        let inhibitors =
+            call(FailureKind::Reboot, "listing inhibitors", async { Login1Proxy::new(&self.bus).await?.list_inhibitors().await }).await?;
+        let blocking =
+            inhibitors.into_iter().filter(|(what, _, _, mode, _, _)| what.split(':').any(|what| what == "shutdown") && mode == "block");
         Ok(blocking.map(|(_, who, why, _, _, _)| format!("{who} ({why})")).collect())
     }
 

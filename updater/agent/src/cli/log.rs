@@ -68,7 +68,7 @@ mod tests {
     fn every_line_has_its_priority() {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = tracing_subscriber::fmt().event_format(Journal).with_ansi(false).with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).event_format(Journal).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(version = "1.2.3", "staged");
             tracing::error!("first\nsecond");

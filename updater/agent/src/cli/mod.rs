@@ -68,9 +68,13 @@ enum Command {
     Reboot(reboot::Args),
     Rollback(rollback::Args),
     Status(status::Args),
+    #[command(name = "tuf-client", hide = true)]
+    TufClient(crate::tuf_client::Args),
     Why(why::Args),
     #[command(name = "internal-fetch", hide = true)]
     InternalFetch,
+    #[command(name = "internal-stage", hide = true)]
+    InternalStage(crate::stage::StageArgs),
     #[command(name = "internal-verify", hide = true)]
     InternalVerify,
 }
@@ -161,8 +165,10 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Reboot(args) => reboot::run(args, ui),
         Command::Rollback(args) => rollback::run(args, ui),
         Command::Status(args) => status::run(args, ui),
+        Command::TufClient(args) => crate::tuf_client::run(args).map(|()| ExitCode::SUCCESS),
         Command::Why(args) => why::run(args, ui),
         Command::InternalFetch => sandbox::run_fetch().map(|()| ExitCode::SUCCESS),
+        Command::InternalStage(args) => crate::stage::run_stage(args).map(|()| ExitCode::SUCCESS),
         Command::InternalVerify => sandbox::run_verify().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,5 +1,7 @@
 //! The clocks of the daemon.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -9,6 +11,9 @@ use crate::machine::Now;
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Now;
+
+    /// Done when `duration` has passed on [`Now::mono`].
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 }
 
 /// The clocks of the system.
@@ -28,5 +33,9 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now { mono: self.started.elapsed(), wall: Timestamp::now() }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }

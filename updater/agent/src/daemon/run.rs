@@ -17,8 +17,6 @@ use crate::machine::{Effect, Input, Machine, State, Status, TransitionError};
 use crate::store::Store;
 use crate::why;
 
-/// Longest sleep: a wake-up now and then costs nothing and forgives every mistake in a timer.
-const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// The configuration is read this often even without a check: a file that was wrong may have been put right.
 const RE_READ: Duration = Duration::from_secs(5 * 60);
 /// Most entries of the history in one answer.
@@ -65,10 +63,16 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
         self.feed(Input::Start, &mut jobs);
         self.notifier.ready();
         let mut alive = self.notifier.alive_every().map(tokio::time::interval);
-        let mut re_read = tokio::time::interval_at(tokio::time::Instant::now() + RE_READ, RE_READ);
+        let mut re_read = self.clock.now().mono + RE_READ;
         loop {
             self.publish();
-            let sleep = self.machine.sleep(self.clock.now()).unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
+            let now = self.clock.now();
+            if re_read <= now.mono {
+                re_read = now.mono + RE_READ;
+                self.read_settings(&mut jobs);
+                continue;
+            }
+            let sleep = self.machine.sleep(now).unwrap_or(RE_READ).min(re_read - now.mono);
             let input = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -82,9 +86,8 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                     let (done, total) = *progressed.borrow_and_update();
                     Input::Progress { done, total }
                 }
-                _ = re_read.tick() => { self.read_settings(&mut jobs); continue }
                 () = beat(&mut alive) => { self.notifier.alive(); continue }
-                () = tokio::time::sleep(sleep) => Input::Tick,
+                () = self.clock.sleep(sleep) => Input::Tick,
             };
             self.feed(input, &mut jobs);
         }

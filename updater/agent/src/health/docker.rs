@@ -13,7 +13,8 @@ pub(super) async fn check(socket: &Path, patience: Duration) -> Result<String, S
     }
     match http::unix(socket, "/version", patience).await? {
         (200, body) => {
-            let version = serde_json::from_str::<serde_json::Value>(&body).ok().and_then(|value| value.get("Version")?.as_str().map(str::to_owned));
+            let version =
+                serde_json::from_str::<serde_json::Value>(&body).ok().and_then(|value| value.get("Version")?.as_str().map(str::to_owned));
             version.map(|version| format!("version {version}")).ok_or_else(|| "/version makes no sense".to_owned())
         }
         (status, _) => Err(format!("/version answers {status}")),

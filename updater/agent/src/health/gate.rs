@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// One of the operator's checks may take this long.
 const OWN_PATIENCE: Duration = Duration::from_secs(60);
+/// Name of the check for failed units.
+const FAILED_UNITS: &str = "failed-units";
 /// Where etcd listens unless its configuration says otherwise.
 const ETCD_ENDPOINT: &str = "http://127.0.0.1:2379";
 
@@ -58,14 +60,15 @@ impl Gate {
     fn etcd_endpoint(&self) -> String {
         let text = std::fs::read_to_string(&self.etcd_environment).unwrap_or_default();
         let environment = crate::slot::OsRelease::parse(&text);
-        let urls = environment.get("ETCD_LISTEN_CLIENT_URLS").or_else(|| environment.get("ETCD_ADVERTISE_CLIENT_URLS")).unwrap_or(ETCD_ENDPOINT);
+        let urls =
+            environment.get("ETCD_LISTEN_CLIENT_URLS").or_else(|| environment.get("ETCD_ADVERTISE_CLIENT_URLS")).unwrap_or(ETCD_ENDPOINT);
         let first = urls.split(',').next().unwrap_or(ETCD_ENDPOINT).trim();
         first.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     }
 
     /// One round over all checks. Once a check fails, the rest of the round is still done: the report should be complete.
     async fn round(&self, manager: &impl Manager, deadline: Instant) -> Vec<HealthCheck> {
-        let mut checks = vec![timed("failed-units", deadline, self.failed_units(manager)).await];
+        let mut checks = vec![timed(FAILED_UNITS, deadline, self.failed_units(manager)).await];
         for unit in &self.plan.services {
             checks.push(timed(&format!("service {unit}"), deadline, units::active(manager, unit)).await);
         }
@@ -89,16 +92,7 @@ impl Gate {
     }
 
     async fn failed_units(&self, manager: &impl Manager) -> Result<String, String> {
-        match units::none_failed(manager, &self.ignore).await {
-            Ok(detail) => Ok(detail),
-            Err(failed) => {
-                let words = match failed.first().filter(|first| first.contains('.')) {
-                    Some(first) => journal::last_words(first).await,
-                    None => String::new(),
-                };
-                Err(if words.is_empty() { failed.join(", ") } else { format!("{} ({words})", failed.join(", ")) })
-            }
-        }
+        units::none_failed(manager, &self.ignore).await.map_err(|failed| failed.join(", "))
     }
 
     async fn own(&self, program: &Path) -> Result<String, String> {
@@ -106,21 +100,44 @@ impl Gate {
         if ended.success { Ok(ended.tail) } else { Err(ended.tail) }
     }
 
-    /// Rounds until all pass or the deadline is over; the last round is the report.
+    /// Rounds until all pass or the deadline is over; the last round that was not cut short is the report.
     pub(super) async fn judge(&self, manager: &impl Manager) -> HealthReport {
         let deadline = Instant::now() + self.plan.deadline;
+        let mut complete: Option<Vec<HealthCheck>> = None;
         loop {
-            let checks = self.round(manager, deadline).await;
-            let failed = checks.iter().find(|check| !check.passed);
-            let Some(failed) = failed else { return HealthReport { passed: true, cause: None, checks } };
-            if Instant::now() + self.pause >= deadline {
-                let cause = presentable(&format!("{}: {}", failed.name, failed.detail));
-                return HealthReport { passed: false, cause: Some(cause), checks };
+            let mut checks = self.round(manager, deadline).await;
+            if checks.iter().all(|check| check.passed) {
+                return HealthReport { passed: true, cause: None, checks };
             }
-            tracing::info!(check = failed.name, detail = failed.detail, "not healthy yet");
+            if Instant::now() >= deadline {
+                checks = complete.unwrap_or(checks);
+                return HealthReport { passed: false, cause: cause(&checks).await, checks };
+            }
+            if Instant::now() + self.pause >= deadline {
+                return HealthReport { passed: false, cause: cause(&checks).await, checks };
+            }
+            if let Some(failed) = checks.iter().find(|check| !check.passed) {
+                tracing::info!(check = failed.name, detail = failed.detail, "not healthy yet");
+            }
+            complete = Some(checks);
             sleep(self.pause).await;
         }
     }
+}
+
+/// The first failed check in one line, with the last words of a failed unit.
+async fn cause(checks: &[HealthCheck]) -> Option<String> {
+    let failed = checks.iter().find(|check| !check.passed)?;
+    let mut text = format!("{}: {}", failed.name, failed.detail);
+    if failed.name == FAILED_UNITS
+        && let Some(unit) = failed.detail.split(", ").next().filter(|unit| unit.contains('.') && !unit.contains(' '))
+    {
+        let words = journal::last_words(unit).await;
+        if !words.is_empty() {
+            text.push_str(&format!(" ({words})"));
+        }
+    }
+    Some(presentable(&text))
 }
 
 /// Does one check, and notes how it went.
@@ -137,6 +154,10 @@ async fn timed(name: &str, deadline: Instant, work: impl Future<Output = Result<
 pub async fn run(gate: &Gate) -> HealthReport {
     match Connection::system().await {
         Ok(bus) => gate.judge(&Bus(bus)).await,
-        Err(error) => HealthReport { passed: false, cause: Some(presentable(&format!("the system bus cannot be reached: {error}"))), checks: Vec::new() },
+        Err(error) => HealthReport {
+            passed: false,
+            cause: Some(presentable(&format!("the system bus cannot be reached: {error}"))),
+            checks: Vec::new(),
+        },
     }
 }

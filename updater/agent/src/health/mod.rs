@@ -11,6 +11,8 @@ mod journal;
 mod own;
 mod process;
 mod report;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use gate::{Gate, run};

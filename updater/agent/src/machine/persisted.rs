@@ -122,6 +122,10 @@ pub enum Phase {
     Discarding {
         /// The slot.
         slot: Slot,
+        /// The flip that may still be in force: should the machine boot meanwhile, it was a trial.
+        trial: Option<Trial>,
+        /// The boot in which the discarding began.
+        boot_id: String,
     },
 }
 

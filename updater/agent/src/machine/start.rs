@@ -54,7 +54,14 @@ impl Machine {
             }
             Phase::Committing { trial } if trial.slot == slot => self.begin_commit(Some(trial)),
             Phase::Committing { trial } => self.commit_was_lost(trial, now),
-            Phase::Discarding { slot: unwanted } if unwanted != slot => self.begin_discard(unwanted, None),
+            Phase::Discarding { trial: Some(trial), boot_id, .. } if boot_id != self.booted.boot_id => {
+                if trial.slot == slot {
+                    self.begin_trial(trial, 1, now)
+                } else {
+                    self.went_back(trial, UNCLEAR.to_owned(), now)
+                }
+            }
+            Phase::Discarding { slot: unwanted, .. } if unwanted != slot => self.begin_discard(unwanted, None),
             Phase::Discarding { .. } => {
                 self.persisted.phase = Phase::Idle;
                 self.start_at_rest(now)
@@ -132,7 +139,13 @@ impl Machine {
 
     /// Makes the passive `slot` unbootable and forgets what it held.
     pub(super) fn begin_discard(&mut self, slot: Slot, rolled_back: Option<(Option<payload::Version>, String)>) -> Vec<Effect> {
-        self.persisted.phase = Phase::Discarding { slot };
+        let this_boot = self.booted.boot_id.clone();
+        let trial = match &self.persisted.phase {
+            Phase::Flipped { trial, boot_id, .. } if *boot_id == this_boot => Some(trial.clone()),
+            Phase::Discarding { trial, boot_id, .. } if *boot_id == this_boot => trial.clone(),
+            _ => None,
+        };
+        self.persisted.phase = Phase::Discarding { slot, trial, boot_id: this_boot };
         self.persisted.set_content(slot, None);
         self.state = State::Discarding { slot, rolled_back };
         vec![Effect::Persist, Effect::Work(Work::Discard(slot))]

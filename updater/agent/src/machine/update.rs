@@ -93,6 +93,13 @@ impl Machine {
             self.plan_check_in(RESUME_AFTER, now);
             return Ok(self.begin_commit(None));
         }
+        if matches!(self.persisted.phase, Phase::Discarding { .. }) {
+            // A flip that could not be taken back would make a trial of whatever is written now.
+            let text = "the release before could not be discarded yet; trying that again first";
+            self.rest(&purpose, Outcome::Failed(text.to_owned()), now);
+            self.plan_check_in(RESUME_AFTER, now);
+            return Ok(self.begin_discard(self.booted.slot.other(), None));
+        }
         Ok(self.begin_stage(verified, purpose, now))
     }
 
@@ -165,7 +172,16 @@ impl Machine {
                 Ok(effects)
             }
             Err(failure) => Ok(match trial.version.clone().filter(|_| !trial.rollback) {
-                Some(version) => self.attempt_failed(&version, &failure, now),
+                Some(version) => {
+                    // It may have happened all the same: what must not be booted is made unbootable.
+                    let flipped = self.persisted.phase.clone();
+                    let mut effects = self.attempt_failed(&version, &failure, now);
+                    self.persisted.phase = flipped;
+                    effects.extend(self.begin_discard(trial.slot, None));
+                    effects.retain(|effect| *effect != Effect::Persist);
+                    effects.insert(0, Effect::Persist);
+                    effects
+                }
                 None => {
                     self.persisted.phase = Phase::Idle;
                     self.persisted.last_error = Some(shortened(&failure.text));

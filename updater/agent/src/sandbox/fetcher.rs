@@ -20,7 +20,10 @@ pub struct Fetcher {
 
 /// Turns a broken conversation into a failure of the daemon's work.
 pub(super) fn broken(kind: Kind, error: &WireError) -> Failure {
-    Failure::new(FailureKind::Helper, format!("the {} broke off: {}; see its messages in the journal", kind.name(), presentable(&error.to_string())))
+    Failure::new(
+        FailureKind::Helper,
+        format!("the {} broke off: {}; see its messages in the journal", kind.name(), presentable(&error.to_string())),
+    )
 }
 
 fn lost(error: WireError) -> Failure {
@@ -60,6 +63,12 @@ impl Fetcher {
             FetchAnswer::Done => Ok(this),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// A conversation that stands already, for tests.
+    #[cfg(test)]
+    pub(super) fn over(pipe: Pipe<UnixStream>) -> Self {
+        Self { pipe }
     }
 
     async fn ask(&mut self, ask: &FetchAsk) -> Result<FetchAnswer, Failure> {

@@ -33,6 +33,19 @@ impl Kind {
     }
 }
 
+/// Starts this program as a worker.
+fn child(kind: Kind) -> std::io::Result<UnixStream> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let command = match kind {
+        Kind::Fetch => "internal-fetch",
+        Kind::Verify => "internal-verify",
+    };
+    let mut child = tokio::process::Command::new(std::env::current_exe()?);
+    child.arg(command).stdin(std::os::fd::OwnedFd::from(theirs)).spawn()?;
+    ours.set_nonblocking(true)?;
+    UnixStream::from_std(ours)
+}
+
 /// How workers are reached.
 #[derive(Debug, Clone)]
 pub enum Workers {
@@ -41,6 +54,8 @@ pub enum Workers {
         /// Folder of `fetch.sock` and `verify.sock`.
         folder: PathBuf,
     },
+    /// As children of this process, with its own rights: for measurements.
+    Children,
     /// As tasks of this process: for tests, and for commands that a person runs without the daemon.
     InProcess(Limits),
     /// Whoever answers here, whatever it answers: for tests.
@@ -60,7 +75,9 @@ impl Workers {
 
     /// A fresh conversation with a worker.
     pub async fn connect(&self, kind: Kind) -> Result<Pipe<UnixStream>, Failure> {
-        let failed = |what: &str, error: std::io::Error| Failure::new(FailureKind::Helper, format!("reaching the {} at {what}: {error}", kind.name()));
+        let failed = |what: &str, error: std::io::Error| {
+            Failure::new(FailureKind::Helper, format!("reaching the {} at {what}: {error}", kind.name()))
+        };
         let stream = match self {
             Self::Sockets { folder } => {
                 let path = folder.join(match kind {
@@ -69,6 +86,7 @@ impl Workers {
                 });
                 UnixStream::connect(&path).await.map_err(|error| failed(&path.display().to_string(), error))?
             }
+            Self::Children => child(kind).map_err(|error| failed("a child process", error))?,
             Self::InProcess(limits) => {
                 let limits = *limits;
                 let (ours, theirs) = UnixStream::pair().map_err(|error| failed("a socket pair", error))?;

@@ -6,20 +6,22 @@
 //! keep an update from happening, no more; the verifier is fed by bytes of bounded size alone, and its judgement is the one thing
 //! that is believed (with Secure Boot, firmware judges the result once more).
 
-pub mod fetch;
-mod fetcher;
 #[cfg(test)]
 mod evil_tests;
+pub mod fetch;
+mod fetcher;
 mod link;
 pub mod messages;
-pub mod verify;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verifier;
+pub mod verify;
 mod wire;
 mod worker;
 
 pub use fetcher::{FetchedFrames, Fetcher};
 pub use link::{Kind, PATIENCE, Workers};
 pub use verifier::{Judged, Sources, verify};
-pub(crate) use verifier::replace;
+pub(crate) use verifier::{replace, replace_public};
 pub use wire::{MAX_CONTROL_BYTES, Pipe, WireError};
 pub use worker::{run_fetch, run_verify};

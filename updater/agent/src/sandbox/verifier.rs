@@ -91,12 +91,25 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path).map_err(named)
 }
 
-/// Replaces a file so that after a power cut it is the old or the new one.
+/// Replaces a file, which only root may read, so that after a power cut it is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o600)
+}
+
+/// As [`replace`], for a file that everybody may read.
+pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o644)
+}
+
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
     let folder = path.parent().ok_or_else(|| io::Error::other("a file without a folder"))?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
+    if mode != 0o600 {
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     crate::stage::sync_folder(folder)
@@ -141,7 +154,14 @@ fn bases(access: &Access, offer: &Offer, folder: &str) -> Vec<String> {
 
 /// Fetches and verifies metadata and description of the offered release. Places are tried one after the other, each with a complete
 /// run: files of two places do not fit together.
-pub async fn verify(workers: &Workers, sources: &Sources, access: &Access, offer: &Offer, wanted: &Wanted, now: i64) -> Result<Judged, Refusal> {
+pub async fn verify(
+    workers: &Workers,
+    sources: &Sources,
+    access: &Access,
+    offer: &Offer,
+    wanted: &Wanted,
+    now: i64,
+) -> Result<Judged, Refusal> {
     let mut worst: Option<Refusal> = None;
     for folder in metadata_folders(access, offer) {
         match run(workers, sources, access, offer, wanted, now, &folder).await {
@@ -184,7 +204,9 @@ async fn run(
         pipe.send_data(bytes).await.map_err(lost)?;
     }
     // The kept root may differ from the image's only by rotation; from then on it is the one that counts.
-    if !sources.kept.join(Role::Root.file()).exists() && let Some((_, root)) = have.first() {
+    if !sources.kept.join(Role::Root.file()).exists()
+        && let Some((_, root)) = have.first()
+    {
         sources.keep(Role::Root, root).map_err(|error| internal(format!("keeping the trusted root: {error}")))?;
     }
     let mut files = 0;

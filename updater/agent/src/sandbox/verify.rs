@@ -104,7 +104,9 @@ async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<
     let (folder, target) = find(&targets, &wanted).map_err(End::Refused)?;
     pipe.send(&VerifyAnswer::WantRelease { folder: folder.clone(), max_bytes: target.length }).await?;
     let bytes = match pipe.receive().await? {
-        VerifyAsk::Missing => return Err(refuse(RefusalKind::Unreachable, format!("{folder}{DESCRIPTION} is signed but nowhere to be had"))),
+        VerifyAsk::Missing => {
+            return Err(refuse(RefusalKind::Unreachable, format!("{folder}{DESCRIPTION} is signed but nowhere to be had")));
+        }
         _ => pipe.receive_data(Release::MAX_BYTES).await?,
     };
     let release = accept(&target.check_as(&format!("{folder}{DESCRIPTION}"), &bytes)?, &folder, &wanted).map_err(End::Refused)?;
@@ -115,8 +117,11 @@ async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<
 
 /// Tells the daemon what to keep, in the order in which it must be kept.
 async fn tell_changes<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>, before: &Trusted, after: &Trusted) -> Result<(), WireError> {
-    let files = |trusted: &Trusted| [Some(trusted.root.clone()), trusted.timestamp.clone(), trusted.snapshot.clone(), trusted.targets.clone()];
-    let changes: Vec<(Role, Option<Vec<u8>>)> = Role::ALL.into_iter().zip(files(before).into_iter().zip(files(after)))
+    let files =
+        |trusted: &Trusted| [Some(trusted.root.clone()), trusted.timestamp.clone(), trusted.snapshot.clone(), trusted.targets.clone()];
+    let changes: Vec<(Role, Option<Vec<u8>>)> = Role::ALL
+        .into_iter()
+        .zip(files(before).into_iter().zip(files(after)))
         .filter(|(_, (before, after))| before != after)
         .map(|(role, (_, after))| (role, after))
         .collect();
@@ -145,7 +150,10 @@ fn find(targets: &Verified<Targets>, wanted: &Wanted) -> Result<(String, Target)
         if noted("version") != wanted.version.to_string() {
             continue;
         }
-        let refusal = |kind, what: &str, has: &str, want: &str| Refusal { kind, text: format!("{folder} is signed for {what} {has}, this machine is {want}") };
+        let refusal = |kind, what: &str, has: &str, want: &str| Refusal {
+            kind,
+            text: format!("{folder} is signed for {what} {has}, this machine is {want}"),
+        };
         if noted("app-id") != wanted.app_id {
             near.get_or_insert(refusal(RefusalKind::WrongApp, "application", noted("app-id"), &wanted.app_id));
         } else if noted("arch") != wanted.arch {
@@ -154,12 +162,16 @@ fn find(targets: &Verified<Targets>, wanted: &Wanted) -> Result<(String, Target)
             return Ok((folder.to_owned(), target.clone()));
         }
     }
-    Err(near.unwrap_or_else(|| Refusal { kind: RefusalKind::Missing, text: format!("no release {} is in the signed metadata", wanted.version) }))
+    Err(near.unwrap_or_else(|| Refusal {
+        kind: RefusalKind::Missing,
+        text: format!("no release {} is in the signed metadata", wanted.version),
+    }))
 }
 
 /// The description itself must say the same as the note beside it, and as the folder.
 fn accept(bytes: &Verified<Vec<u8>>, folder: &str, wanted: &Wanted) -> Result<Release, Refusal> {
-    let release = Release::parse(bytes).map_err(|error| Refusal { kind: RefusalKind::Malformed, text: format!("{folder}{DESCRIPTION}: {error}") })?;
+    let release =
+        Release::parse(bytes).map_err(|error| Refusal { kind: RefusalKind::Malformed, text: format!("{folder}{DESCRIPTION}: {error}") })?;
     let checks = [
         (RefusalKind::WrongApp, "application", &release.app_id, &wanted.app_id),
         (RefusalKind::WrongArch, "architecture", &release.arch, &wanted.arch),

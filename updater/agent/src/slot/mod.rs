@@ -181,7 +181,12 @@ mod tests {
 
     #[test]
     fn a_machine_that_does_not_know_itself_says_so() {
-        let cases = [("ID=slipway\nIMAGE_VERSION=1.2.3", "quiet"), ("ID=slipway", "slot=a"), ("IMAGE_VERSION=1.2.3", "slot=a"), ("ID=s\nIMAGE_VERSION=one", "slot=a")];
+        let cases = [
+            ("ID=slipway\nIMAGE_VERSION=1.2.3", "quiet"),
+            ("ID=slipway", "slot=a"),
+            ("IMAGE_VERSION=1.2.3", "slot=a"),
+            ("ID=s\nIMAGE_VERSION=one", "slot=a"),
+        ];
         for (os_release, cmdline) in cases {
             let dir = machine(os_release, cmdline);
             assert!(Facts { root: dir.path().to_owned() }.booted().is_err(), "{os_release} {cmdline}");

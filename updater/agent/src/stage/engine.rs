@@ -85,7 +85,8 @@ pub async fn stage(
     for part in [&root, &verity, &uki] {
         let (name, bytes) = (part.name, part.size);
         let (returned, medium) = blocking(&lease, move || {
-            let medium = passive.open(name, bytes).map_err(|error| disk_failure(&format!("opening the place of the {}", name.as_str()), &error))?;
+            let medium =
+                passive.open(name, bytes).map_err(|error| disk_failure(&format!("opening the place of the {}", name.as_str()), &error))?;
             Ok((passive, medium))
         })
         .await?;
@@ -117,12 +118,17 @@ async fn watched<T>(work: impl Future<Output = T>, told: &impl Fn()) -> T {
 }
 
 /// Runs `work`, which holds the slot's lease, on a thread that may block.
-pub(super) async fn blocking<T: Send + 'static>(lease: &Lease, work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+pub(super) async fn blocking<T: Send + 'static>(
+    lease: &Lease,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let lease = Arc::clone(lease);
     let work = move || {
         let result = work();
         drop(lease);
         result
     };
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::new(FailureKind::Internal, format!("the writing thread ended: {error}"))))
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(FailureKind::Internal, format!("the writing thread ended: {error}"))))
 }

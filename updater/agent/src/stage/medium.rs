@@ -47,7 +47,9 @@ impl Partition {
         let exclusive = if path.metadata()?.file_type().is_block_device() { OFlags::EXCL } else { OFlags::empty() };
         match open(exclusive | OFlags::DIRECT) {
             Ok(file) => Self::sized(file, path, true),
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Self::sized(open(exclusive)?, path, false),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                Self::sized(open(exclusive)?, path, false)
+            }
             Err(error) => Err(error),
         }
     }

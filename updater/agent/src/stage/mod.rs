@@ -7,6 +7,7 @@
 //! digests, be it from an interrupted attempt or from an older release that shares frames with this one.
 
 mod aligned;
+mod command;
 mod engine;
 #[cfg(test)]
 mod fault_tests;
@@ -15,11 +16,12 @@ mod part;
 mod passive;
 mod read_back;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::io;
 
 pub use aligned::Aligned;
+pub use command::{Args as StageArgs, run as run_stage};
 pub use engine::{Fetched, Frames, stage};
 pub use medium::{EspFile, Medium, Partition};
 pub use passive::{DiskSlot, Passive, Places};

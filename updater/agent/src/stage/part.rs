@@ -48,7 +48,8 @@ enum Outcome {
 /// Fills `medium` with the part and returns it flushed.
 pub(super) async fn fill(job: &Job, medium: Box<dyn Medium>, frames: &mut impl Frames) -> Result<Box<dyn Medium>, Failure> {
     let (mut medium, mut missing) = recognise(job, medium).await?;
-    let mut last = Failure::new(FailureKind::Response, format!("no known way to get the {}; a newer updater may know one", job.part.name.as_str()));
+    let mut last =
+        Failure::new(FailureKind::Response, format!("no known way to get the {}; a newer updater may know one", job.part.name.as_str()));
     for full in job.part.known_ways() {
         while !missing.is_empty() {
             let wanted: Vec<u32> = missing.iter().copied().collect();
@@ -124,7 +125,12 @@ enum Ended {
 }
 
 /// Receives frames while a thread checks and writes the ones before. The outer error is the slot's, and final.
-async fn transfer(job: &Job, medium: Box<dyn Medium>, frames: &mut impl Frames, missing: &mut BTreeSet<u32>) -> Result<(Box<dyn Medium>, Ended), Failure> {
+async fn transfer(
+    job: &Job,
+    medium: Box<dyn Medium>,
+    frames: &mut impl Frames,
+    missing: &mut BTreeSet<u32>,
+) -> Result<(Box<dyn Medium>, Ended), Failure> {
     let (to_writer, parcels) = mpsc::channel::<Parcel>(1);
     let (to_us, mut written) = mpsc::channel::<(Parcel, Outcome)>(BUFFERS);
     let (part, stop, done) = (Arc::clone(&job.part), Arc::clone(&job.stop), Arc::clone(&job.done));

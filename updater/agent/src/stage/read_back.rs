@@ -12,7 +12,14 @@ use super::medium::Medium;
 use crate::daemon::host::{Failure, FailureKind};
 
 /// Checks the three parts, given in the order root, hash tree, UKI.
-pub(super) fn check(media: Vec<Box<dyn Medium>>, root: &Part, tree: &Part, uki: &Part, hash: Sha256Digest, stop: &AtomicBool) -> Result<(), Failure> {
+pub(super) fn check(
+    media: Vec<Box<dyn Medium>>,
+    root: &Part,
+    tree: &Part,
+    uki: &Part,
+    hash: Sha256Digest,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
     let Ok([mut root_medium, mut tree_medium, mut uki_medium]) = <[Box<dyn Medium>; 3]>::try_from(media) else {
         return Err(Failure::new(FailureKind::Internal, "not three parts to read back"));
     };
@@ -42,7 +49,9 @@ fn frames(part: &Part, medium: &mut dyn Medium, stop: &AtomicBool) -> Result<(),
         }
         let name = part.name.as_str();
         buffer.resize(part.frame_len(index));
-        medium.read_at((index * FRAME_BYTES) as u64, &mut buffer).map_err(|error| wrong(&format!("frame {index} of the {name}: {error}")))?;
+        medium
+            .read_at((index * FRAME_BYTES) as u64, &mut buffer)
+            .map_err(|error| wrong(&format!("frame {index} of the {name}: {error}")))?;
         if Sha256Digest::of(buffer.bytes()) != *digest {
             return Err(wrong(&format!("frame {index} of the {name} does not hold what was written")));
         }

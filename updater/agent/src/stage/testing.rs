@@ -13,7 +13,7 @@ use super::engine::{Fetched, Frames};
 use super::{Aligned, DiskSlot, Medium, Passive, Places};
 use crate::daemon::host::{Failure, FailureKind, Slot};
 
-/// A small release of two and a half frames of root, with real hash tree and packed files.
+/// A small release with a root of a frame and a bit, with real hash tree and packed files.
 pub(crate) struct TestRelease {
     pub(crate) release: Release,
     /// Content of each part.
@@ -36,10 +36,10 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 impl TestRelease {
     pub(crate) fn new(version: Version, seed: u64) -> Self {
-        let root = noise(seed, 2 * FRAME_BYTES + 5 * 4096);
+        let root = noise(seed, FRAME_BYTES + 5 * 4096);
         let mut tree = Cursor::new(Vec::new());
         let hash = verity::tree(&root[..], root.len() as u64, b"salt", uuid::Uuid::nil(), &mut tree).unwrap();
-        let contents = [(PartName::Root, root), (PartName::Verity, tree.into_inner()), (PartName::Uki, noise(seed + 7, FRAME_BYTES + 1000))];
+        let contents = [(PartName::Root, root), (PartName::Verity, tree.into_inner()), (PartName::Uki, noise(seed + 7, 300_001))];
         let names = [(PartName::Root, "root.erofs.zst"), (PartName::Verity, "root.verity.zst"), (PartName::Uki, "slipway.efi.zst")];
         let (mut parts, mut files) = (Vec::new(), BTreeMap::new());
         for ((name, content), (_, file)) in contents.iter().zip(names) {
@@ -83,9 +83,10 @@ pub(crate) fn machine(dir: &Path) -> Places {
     let places = Places { partitions: dir.join("partitions"), esp: dir.join("esp") };
     std::fs::create_dir_all(&places.partitions).unwrap();
     std::fs::create_dir_all(places.entries()).unwrap();
-    for (name, length) in [("root-a", 3), ("root-a-verity", 1), ("root-b", 3), ("root-b-verity", 1)] {
+    for (name, length) in [("root-a", 10), ("root-a-verity", 1), ("root-b", 2 * FRAME_BYTES), ("root-b-verity", FRAME_BYTES)] {
         // Stale bytes: an older release, or whatever was there.
-        std::fs::write(places.partitions.join(name), noise(99 + length as u64, length * FRAME_BYTES)).unwrap();
+        std::fs::write(places.partitions.join(name), noise(99, length.min(64 << 10))).unwrap();
+        std::fs::OpenOptions::new().write(true).open(places.partitions.join(name)).unwrap().set_len(length as u64).unwrap();
     }
     std::fs::write(places.entry(Slot::A), b"active entry").unwrap();
     std::fs::write(places.entry(Slot::B), b"old passive entry").unwrap();
@@ -211,7 +212,12 @@ impl Passive for Faulty {
 
     fn open(&mut self, part: PartName, bytes: u64) -> io::Result<Box<dyn Medium>> {
         self.faults.access()?;
-        Ok(Box::new(FaultyMedium { inner: self.inner.open(part, bytes)?, faults: self.faults.clone(), name: part, tamper: self.tamper.clone() }))
+        Ok(Box::new(FaultyMedium {
+            inner: self.inner.open(part, bytes)?,
+            faults: self.faults.clone(),
+            name: part,
+            tamper: self.tamper.clone(),
+        }))
     }
 
     fn publish(&mut self) -> io::Result<()> {

@@ -117,3 +117,56 @@ fn parse(bytes: &[u8]) -> Result<Persisted, String> {
     }
     Ok(persisted)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::machine::test_support::{Bench, settled, version};
+
+    fn load(bytes: &[u8]) -> (Loaded, bool) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("state.json"), bytes).unwrap();
+        let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+        (loaded, dir.path().join(DAMAGED_KEPT).exists())
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("made/updater")).unwrap();
+        assert_eq!(store.load().unwrap(), Loaded { persisted: Persisted::default(), damage: None });
+        let mut bench = Bench::new();
+        bench.stage("1.1.0");
+        store.save(bench.machine.persisted()).unwrap();
+        assert_eq!(&store.load().unwrap().persisted, bench.machine.persisted());
+    }
+
+    #[test]
+    fn a_damaged_state_is_put_aside_and_does_not_stop_the_machine() {
+        let good = serde_json::to_vec(&settled("1.0.0")).unwrap();
+        let newer = String::from_utf8(good.clone()).unwrap().replace("\"format\":1", "\"format\":2");
+        let unknown = String::from_utf8(good.clone()).unwrap().replace("\"floor\"", "\"flor\"");
+        let damaged: [&[u8]; 6] = [b"", b"{", &good[..good.len() / 2], newer.as_bytes(), unknown.as_bytes(), b"\xff\xff"];
+        for bytes in damaged {
+            let (loaded, aside) = load(bytes);
+            assert_eq!(loaded.persisted, Persisted::default());
+            assert!(loaded.damage.unwrap().contains("was damaged") && aside, "{}", String::from_utf8_lossy(bytes));
+        }
+        assert_eq!(load(&good).0.persisted.floor, Some(version("1.0.0")));
+    }
+
+    #[test]
+    fn an_endless_state_is_not_read_to_its_end() {
+        let (loaded, _) = load(&vec![b' '; STATE_BYTES_MAX as usize + 10]);
+        assert!(loaded.damage.unwrap().contains("larger than"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            load(&bytes);
+        }
+    }
+}

@@ -113,7 +113,12 @@ fn is_special(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let this_network = v4.octets()[0] == 0;
-            this_network || v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || [ALIBABA, ORACLE, AZURE].contains(&v4)
+            this_network
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || [ALIBABA, ORACLE, AZURE].contains(&v4)
         }
         IpAddr::V6(v6) => {
             if let Some(v4) = v6.to_ipv4_mapped().or_else(|| embedded(v6)) {
@@ -182,9 +187,23 @@ mod tests {
     fn local_and_metadata_addresses_are_forbidden() {
         let guard = guard("https://updates.example.org", None);
         let forbidden = [
-            "http://127.0.0.1:2375/", "http://127.9.9.9/", "http://169.254.169.254/latest/", "http://[::1]/", "http://[fe80::1]/", "http://0.0.0.0/",
-            "http://[::ffff:169.254.169.254]/", "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:a9fe:a9fe::1]/", "http://[fd00:ec2::254]/", "http://224.0.0.1/",
-            "http://100.100.100.200/", "http://168.63.129.16/", "http://[::]/", "http://2130706433/", "http://0x7f.1/", "http://[ff02::1]/",
+            "http://127.0.0.1:2375/",
+            "http://127.9.9.9/",
+            "http://169.254.169.254/latest/",
+            "http://[::1]/",
+            "http://[fe80::1]/",
+            "http://0.0.0.0/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::1]/",
+            "http://[fd00:ec2::254]/",
+            "http://224.0.0.1/",
+            "http://100.100.100.200/",
+            "http://168.63.129.16/",
+            "http://[::]/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[ff02::1]/",
         ];
         for url in forbidden {
             assert!(matches!(guard.url(url), Err(Forbidden::Address { .. })), "{url}");

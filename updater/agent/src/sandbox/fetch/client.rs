@@ -51,7 +51,8 @@ impl Network {
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.1,::1")));
         }
         if let Some(pem) = &reach.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| wrong(format!("the configured ca-file: {error}")))?;
+            let certificates =
+                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| wrong(format!("the configured ca-file: {error}")))?;
             if certificates.is_empty() {
                 return Err(wrong("the configured ca-file holds no certificate".to_owned()));
             }

@@ -176,7 +176,8 @@ impl Transfer<'_> {
         }
         let response = send_request(self.network, request).await?;
         let skip = judge(response.status(), response.headers(), span, response.content_length())?;
-        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).filter(|etag| etag.starts_with('"') && etag.len() <= 256);
+        let etag =
+            response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).filter(|etag| etag.starts_with('"') && etag.len() <= 256);
         match (&self.seen.etag, etag) {
             (Some(seen), Some(now)) if seen != now => return Err(wrong("the file changed while it was fetched")),
             (None, Some(now)) => self.seen.etag = Some(now.to_owned()),
@@ -199,7 +200,11 @@ fn judge(status: StatusCode, headers: &HeaderMap, span: Run, length: Option<u64>
             let range = headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).and_then(content_range);
             let Some((from, last, total)) = range else { return Err(wrong("a partial answer that does not say which part")) };
             let fits = from == span.from && last >= from && last < span.to && total.is_none_or(|total| total == span.total);
-            if fits { Ok(0) } else { Err(wrong(&format!("asked for bytes {}-{} of {}, got another range", span.from, span.to - 1, span.total))) }
+            if fits {
+                Ok(0)
+            } else {
+                Err(wrong(&format!("asked for bytes {}-{} of {}, got another range", span.from, span.to - 1, span.total)))
+            }
         }
         status => Err(status_trouble(status)),
     }
@@ -250,7 +255,16 @@ mod tests {
             judge(StatusCode::PARTIAL_CONTENT, &headers, span, None).is_ok()
         };
         assert!(partial("bytes 100-199/1000") && partial("bytes 100-199/*") && partial("bytes 100-150/1000"));
-        for range in ["bytes 0-99/1000", "bytes 100-200/1000", "bytes 101-199/1000", "bytes 100-199/999", "bytes 100-99/1000", "bytes 100-199", "100-199/1000", ""] {
+        for range in [
+            "bytes 0-99/1000",
+            "bytes 100-200/1000",
+            "bytes 101-199/1000",
+            "bytes 100-199/999",
+            "bytes 100-99/1000",
+            "bytes 100-199",
+            "100-199/1000",
+            "",
+        ] {
             assert!(!partial(range), "{range}");
         }
         let none = HeaderMap::new();

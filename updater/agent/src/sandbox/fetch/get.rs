@@ -87,5 +87,10 @@ pub(super) fn status_trouble(status: StatusCode) -> Trouble {
 /// Pauses between the tries on one place.
 pub(super) fn pauses(limits: &Limits) -> impl Iterator<Item = Duration> + Send + use<> {
     let tries = usize::try_from(limits.tries.saturating_sub(1)).unwrap_or(0);
-    backon::ExponentialBuilder::default().with_min_delay(limits.pause).with_max_delay(limits.pause_max).with_factor(2.0).with_max_times(tries).build()
+    backon::ExponentialBuilder::default()
+        .with_min_delay(limits.pause)
+        .with_max_delay(limits.pause_max)
+        .with_factor(2.0)
+        .with_max_times(tries)
+        .build()
 }

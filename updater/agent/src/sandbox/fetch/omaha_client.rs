@@ -5,11 +5,11 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio::time::Instant;
 
+use super::Trouble;
 use super::body::{Body, Bucket};
 use super::client::Network;
 use super::get::{send, status_trouble};
 use super::limits::{MAX_URL_BYTES, MAX_URLS};
-use super::Trouble;
 use crate::daemon::host::FailureKind;
 use crate::sandbox::messages::{FetchAnswer, OmahaAsk, presentable};
 
@@ -81,7 +81,12 @@ fn request(ask: &OmahaAsk) -> Request {
         updater_version: CLIENT.to_owned(),
         install_source: if ask.on_demand { "ondemandupdate" } else { "scheduler" }.to_owned(),
         is_machine: true,
-        os: Os { platform: "Slipway".to_owned(), version: ask.version.clone(), sp: format!("{}_{}", ask.version, ask.arch), arch: ask.arch.clone() },
+        os: Os {
+            platform: "Slipway".to_owned(),
+            version: ask.version.clone(),
+            sp: format!("{}_{}", ask.version, ask.arch),
+            arch: ask.arch.clone(),
+        },
         apps: vec![app],
     }
 }
@@ -99,7 +104,9 @@ fn answer(response: &Response, ask: &OmahaAsk) -> Result<FetchAnswer, Trouble> {
     let check = app.update_check.as_ref().ok_or_else(|| senseless("the answer has no updatecheck"))?;
     match &check.status {
         UpdateStatus::Ok => offer(check),
-        UpdateStatus::NoUpdate => Ok(FetchAnswer::NoUpdate { info: check.info.as_deref().map(presentable), poll_seconds: check.poll_interval_secs }),
+        UpdateStatus::NoUpdate => {
+            Ok(FetchAnswer::NoUpdate { info: check.info.as_deref().map(presentable), poll_seconds: check.poll_interval_secs })
+        }
         UpdateStatus::Other(other) => Err(senseless(&format!("the server reports {other}"))),
     }
 }

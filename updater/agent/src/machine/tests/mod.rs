@@ -1,0 +1,11 @@
+//! The story of updates, told in inputs and effects.
+
+mod crashes;
+mod judging;
+mod operating;
+mod outbox;
+mod rebooting;
+mod recovery;
+mod scheduling;
+mod trials;
+mod updating;
