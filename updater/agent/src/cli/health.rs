@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         },
         |loaded| loaded.settings,
     );
-    let report = block_on(async { Ok(health::run(&Gate::new(settings.health)).await) })?;
+    let report = block_on(async { Ok(Box::pin(health::run(&Gate::new(settings.health))).await) })?;
     if let Some(path) = &args.report {
         health::write(path, &report).with_context(|| format!("writing {}", path.display()))?;
     }
