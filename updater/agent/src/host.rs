@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 use crate::boot::{self, Loader, Logind};
 use crate::daemon::host::{
-    Access, Booted, CheckAnswer, CheckReport, Event, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
-    VerifiedRelease, Wanted,
+    Access, Booted, CheckAnswer, CheckReport, Event, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal,
+    Report, Slot, VerifiedRelease, Wanted,
 };
 use crate::health;
 use crate::sandbox::messages::{FetchAnswer, OmahaAsk, presentable};
@@ -99,7 +99,10 @@ impl SystemHost {
 
     async fn disarm(&self, slot: Slot) -> Result<(), Failure> {
         let folder = self.layout.state.clone();
-        let disarmed = move || boot::disarm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("disarming the deadline of the trial: {error}")));
+        let disarmed = move || {
+            boot::disarm(&folder, slot)
+                .map_err(|error| Failure::new(FailureKind::Boot, format!("disarming the deadline of the trial: {error}")))
+        };
         blocking(disarmed).await
     }
 
@@ -150,7 +153,8 @@ impl Host for SystemHost {
         let ask = OmahaAsk { on_demand: report.on_demand, first: report.first, pin, ..omaha(&report.identity, None) };
         match Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await? {
             FetchAnswer::Update { version, bases, poll_seconds } => {
-                let version: Version = version.parse().map_err(|error| Failure::new(FailureKind::Response, format!("the offered version: {error}")))?;
+                let version: Version =
+                    version.parse().map_err(|error| Failure::new(FailureKind::Response, format!("the offered version: {error}")))?;
                 Ok(CheckAnswer::Update(Offer { version, bases, poll_interval: poll(poll_seconds) }))
             }
             FetchAnswer::NoUpdate { info, poll_seconds } => {
@@ -182,12 +186,17 @@ impl Host for SystemHost {
 
     async fn bootable(&self, slot: Slot) -> Result<bool, Failure> {
         let entry = self.layout.places.entry(slot);
-        blocking(move || entry.try_exists().map_err(|error| Failure::new(FailureKind::Boot, format!("looking for {}: {error}", entry.display())))).await
+        blocking(move || {
+            entry.try_exists().map_err(|error| Failure::new(FailureKind::Boot, format!("looking for {}: {error}", entry.display())))
+        })
+        .await
     }
 
     async fn flip(&self, slot: Slot) -> Result<(), Failure> {
         let folder = self.layout.state.clone();
-        let armed = move || boot::arm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")));
+        let armed = move || {
+            boot::arm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")))
+        };
         blocking(armed).await?;
         self.logind().await?.set_one_shot(slot).await
     }
@@ -216,19 +225,29 @@ impl Host for SystemHost {
         let patience = plan.deadline + HEALTH_SLACK;
         let ran = async {
             let path = self.layout.health.clone();
-            blocking(move || health::forget(&path).map_err(|error| Failure::new(FailureKind::Internal, format!("removing an old report: {error}")))).await?;
+            blocking(move || {
+                health::forget(&path).map_err(|error| Failure::new(FailureKind::Internal, format!("removing an old report: {error}")))
+            })
+            .await?;
             let logind = self.logind().await?;
             let result = boot::start_unit(logind.bus(), health::UNIT, patience).await?;
             health::read(&self.layout.health).map_err(|error| {
                 Failure::new(FailureKind::Internal, format!("{} ended ({result}) without a report: {error}", health::UNIT))
             })
         };
-        ran.await.unwrap_or_else(|failure: Failure| HealthReport { passed: false, cause: Some(presentable(&failure.text)), checks: Vec::new() })
+        ran.await.unwrap_or_else(|failure: Failure| HealthReport {
+            passed: false,
+            cause: Some(presentable(&failure.text)),
+            checks: Vec::new(),
+        })
     }
 
     async fn commit(&self, slot: Slot) -> Result<(), Failure> {
         if slot != self.booted.slot {
-            return Err(Failure::new(FailureKind::Boot, format!("slot {slot} is not the one this machine runs from; only that one has proved itself")));
+            return Err(Failure::new(
+                FailureKind::Boot,
+                format!("slot {slot} is not the one this machine runs from; only that one has proved itself"),
+            ));
         }
         let loader = self.layout.loader.clone();
         blocking(move || boot::commit(&loader, slot)).await?;
@@ -262,3 +281,6 @@ impl Host for SystemHost {
         let _ = spawn_blocking(move || boot::warn_users(&dev, &ttys, &text)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,9 +17,7 @@ use super::loader_conf;
 use crate::daemon::host::{Failure, FailureKind, Slot};
 
 /// The variable that names the default entry.
-pub(super) const DEFAULT: &str = "LoaderEntryDefault";
-/// The variable that names the entry of the next boot only.
-pub(super) const ONE_SHOT: &str = "LoaderEntryOneShot";
+const DEFAULT: &str = "LoaderEntryDefault";
 
 /// Where the boot loader keeps its choices.
 #[derive(Debug, Clone)]
@@ -40,7 +38,8 @@ impl Default for Loader {
 pub fn commit(loader: &Loader, slot: Slot) -> Result<(), Failure> {
     let entry = slot.entry();
     let failed = |what: String| Failure::new(FailureKind::Boot, what);
-    loader_conf::set_default(&loader.conf, &entry).map_err(|error| failed(format!("setting the default in {}: {error}", loader.conf.display())))?;
+    loader_conf::set_default(&loader.conf, &entry)
+        .map_err(|error| failed(format!("setting the default in {}: {error}", loader.conf.display())))?;
     if !loader.variables.exist() {
         tracing::info!(entry, "no EFI variables here; loader.conf alone says what boots");
         return Ok(());

@@ -133,7 +133,7 @@ pub async fn start_unit(bus: &Connection, name: &str, patience: Duration) -> Res
         while let Some(signal) = removed.next().await {
             let ended = signal.args()?;
             if ended.job == job {
-                return Ok(ended.result.clone());
+                return Ok(ended.result);
             }
         }
         Err(zbus::Error::Failure("the bus hung up".to_owned()))
@@ -147,7 +147,6 @@ pub async fn start_unit(bus: &Connection, name: &str, patience: Duration) -> Res
 
 impl Logind {
     /// The bus, for other calls.
-    #[must_use]
     pub fn bus(&self) -> &Connection {
         &self.bus
     }

@@ -2,7 +2,7 @@
 //!
 //! A trial is one-shot: logind tells the boot loader to start an entry once, and whatever happens then, the boot after it starts the
 //! default again. A commit changes that default, in two places because firmware forgets: first `loader.conf` on the ESP, then the EFI
-//! variable, which overrides it. See [`commit`] for why this order.
+//! variable, which overrides it. See [`commit()`] for why this order.
 
 mod commit;
 mod efivar;

@@ -79,7 +79,8 @@ async fn wait(child: &mut Child, deadline: Instant) -> Option<std::io::Result<st
 
 async fn drain(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
-    let mut buffer = [0; 4096];
+    // On the heap: futures that carry this around would be large otherwise.
+    let mut buffer = vec![0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         into.extend_from_slice(&buffer[..count]);
         if into.len() > 2 * TAIL_BYTES {

@@ -49,7 +49,7 @@ fn gate(dir: &tempfile::TempDir, services: &[&str]) -> Gate {
 }
 
 async fn judge(gate: &Gate, fake: &Fake) -> HealthReport {
-    gate.judge(fake).await
+    Box::pin(gate.judge(fake)).await
 }
 
 fn own(dir: &tempfile::TempDir, name: &str, script: &str) {

@@ -240,7 +240,7 @@ async fn an_evil_fetcher_is_a_typed_failure() {
                         scripted(|pipe| {
                             Box::pin(async move {
                                 std::future::pending::<()>().await;
-                                drop(pipe)
+                                drop(pipe);
                             })
                         }),
                     ),
@@ -294,7 +294,8 @@ fn fetcher_works(kind: Kind, evil: &'static [u8]) -> UnixStream {
 
 #[tokio::test]
 async fn an_evil_verifier_can_only_refuse_or_break_off() {
-    let connects: [(&str, fn(Kind) -> UnixStream); 4] = [
+    type Connect = fn(Kind) -> UnixStream;
+    let connects: [(&str, Connect); 4] = [
         ("a path outside", |kind| fetcher_works(kind, b"C\0\0\0\x34{\"answer\":\"want\",\"path\":\"../../secret\",\"max_bytes\":9}")),
         ("too long", |kind| fetcher_works(kind, b"C\xff\xff\xff\xff")),
         ("data first", |kind| fetcher_works(kind, b"D\0\0\0\x01x")),

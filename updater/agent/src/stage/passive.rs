@@ -130,7 +130,7 @@ impl Passive for DiskSlot {
         }
         let temporary = self.temporary();
         let kept = temporary.metadata().map_or(0, |metadata| metadata.blocks() * 512);
-        let space = rustix::fs::statvfs(&self.places.entries())?;
+        let space = rustix::fs::statvfs(self.places.entries())?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free + kept < bytes {
             let text = format!("the boot entry needs {bytes} bytes, the ESP has {} left; remove what does not belong there", free + kept);

@@ -245,9 +245,9 @@ mod tests {
     fn redirects_keep_to_https_and_come_to_an_end() {
         let guard = guard("https://updates.example.org", None);
         let [secure, plain, local] = ["https://a.example/", "http://a.example/", "http://127.0.0.1/"].map(|url| Url::parse(url).unwrap());
-        assert!(guard.redirect(&[plain.clone()], &secure).is_ok());
+        assert!(guard.redirect(std::slice::from_ref(&plain), &secure).is_ok());
         assert!(matches!(guard.redirect(&[plain.clone(), secure.clone()], &plain), Err(Forbidden::Downgrade(_))));
-        assert!(matches!(guard.redirect(&[plain.clone()], &local), Err(Forbidden::Address { .. })));
+        assert!(matches!(guard.redirect(std::slice::from_ref(&plain), &local), Err(Forbidden::Address { .. })));
         assert!(matches!(guard.redirect(&vec![secure.clone(); 11], &secure), Err(Forbidden::Redirects(10))));
         assert!(guard.redirect(&vec![secure.clone(); 10], &secure).is_ok());
     }

@@ -137,5 +137,5 @@ async fn a_proxy_gets_every_request() {
     let proxy = Server::start(|request| ok(request.path.as_bytes())).await;
     let access = Access { server: "http://updates.example.org".to_owned(), proxy: Some(proxy.url.clone()), ..Access::default() };
     let url = "http://updates.example.org/x".to_owned();
-    assert_eq!(small(&network(access), &[url.clone()], 100).await, Ok(Small::Bytes(url.into_bytes())));
+    assert_eq!(small(&network(access), std::slice::from_ref(&url), 100).await, Ok(Small::Bytes(url.into_bytes())));
 }
