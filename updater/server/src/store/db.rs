@@ -1,0 +1,360 @@
+//! The door to the database: one SQL text for SQLite and Postgres, plain values in, plain rows out.
+//!
+//! Every statement of this crate is written in the subset that both speak (`$1` placeholders, `ON CONFLICT`, `RETURNING`,
+//! `CAST(.. AS BIGINT)`); the few words that differ are asked of [`Tx`]. Lists travel as one JSON parameter, so that a
+//! batch of any size is one statement that is prepared once.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Postgres, Row as _, Sqlite, Transaction, TypeInfo, ValueRef};
+
+use super::StoreError;
+
+/// How long a write waits for another process's write to the same SQLite file.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long a request waits for a free connection before it is told to come again.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// Readers beside the one writer: pages and exports must not wait for each other.
+const READERS: u32 = 4;
+/// Connections of one replica to Postgres: the batch writer, the background task, and requests of people.
+const POSTGRES_CONNECTIONS: u32 = 8;
+
+/// A connected database.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// One file in the data folder.
+    Sqlite {
+        /// For everything that only reads.
+        readers: SqlitePool,
+        /// One connection: writers queue here instead of polling the file's lock.
+        writer: SqlitePool,
+    },
+    /// A server that several replicas share.
+    Postgres(PgPool),
+}
+
+/// A transaction that writes.
+#[derive(Debug)]
+pub enum Tx {
+    /// Of the one writer; took the write lock when it began.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// Read committed: rows that are decided upon are locked with [`Tx::for_update`].
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A parameter of a statement. `None` is NULL, which Postgres wants typed as well.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arg {
+    /// BIGINT
+    Int(Option<i64>),
+    /// TEXT
+    Text(Option<String>),
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+impl From<Option<i64>> for Arg {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.to_owned()))
+    }
+}
+impl From<String> for Arg {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+impl From<Option<String>> for Arg {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// The parameters of a statement, in order.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::db::Arg::from($value)),*] };
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq)]
+enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+/// One row of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row(Vec<Cell>);
+
+impl Row {
+    /// The integer in column `index`.
+    ///
+    /// # Errors
+    /// The column is not there, NULL, or no integer: the statement and its reader do not fit each other.
+    pub fn int(&self, index: usize) -> Result<i64, StoreError> {
+        match self.0.get(index) {
+            Some(Cell::Int(value)) => Ok(*value),
+            other => Err(StoreError::Column { index, wanted: "integer", got: format!("{other:?}") }),
+        }
+    }
+
+    /// The count in column `index`; what is stored negative by mistake is none.
+    ///
+    /// # Errors
+    /// As [`Self::int`].
+    pub fn count(&self, index: usize) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.int(index)?).unwrap_or(0))
+    }
+
+    /// The integer in column `index`, or `None` for NULL.
+    ///
+    /// # Errors
+    /// As [`Self::int`].
+    pub fn maybe_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
+        if matches!(self.0.get(index), Some(Cell::Null)) { Ok(None) } else { self.int(index).map(Some) }
+    }
+
+    /// The text in column `index`.
+    ///
+    /// # Errors
+    /// As [`Self::int`].
+    pub fn text(&self, index: usize) -> Result<&str, StoreError> {
+        match self.0.get(index) {
+            Some(Cell::Text(value)) => Ok(value),
+            other => Err(StoreError::Column { index, wanted: "text", got: format!("{other:?}") }),
+        }
+    }
+
+    /// The text in column `index`, or `None` for NULL.
+    ///
+    /// # Errors
+    /// As [`Self::int`].
+    pub fn maybe_text(&self, index: usize) -> Result<Option<String>, StoreError> {
+        if matches!(self.0.get(index), Some(Cell::Null)) { Ok(None) } else { self.text(index).map(|text| Some(text.to_owned())) }
+    }
+
+    /// The JSON document in column `index`.
+    ///
+    /// # Errors
+    /// As [`Self::int`], or the document is not what this version of the server writes.
+    pub fn document<T: serde::de::DeserializeOwned>(&self, index: usize) -> Result<T, StoreError> {
+        Ok(serde_json::from_str(self.text(index)?)?)
+    }
+}
+
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql.clone()));
+        for arg in $args {
+            query = match arg {
+                Arg::Int(value) => query.bind(*value),
+                Arg::Text(value) => query.bind(value.clone()),
+            };
+        }
+        query
+    }};
+}
+
+macro_rules! cells {
+    ($rows:expr) => {{
+        let rows = $rows;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut cells = Vec::with_capacity(row.len());
+            for column in row.columns() {
+                let index = column.ordinal();
+                let raw = row.try_get_raw(index)?;
+                let kind = raw.type_info().name().to_owned();
+                cells.push(if raw.is_null() {
+                    Cell::Null
+                } else if matches!(kind.as_str(), "INTEGER" | "BIGINT" | "INT8") {
+                    Cell::Int(row.try_get_unchecked::<i64, _>(index)?)
+                } else if kind == "INT4" {
+                    Cell::Int(i64::from(row.try_get_unchecked::<i32, _>(index)?))
+                } else {
+                    Cell::Text(row.try_get_unchecked::<String, _>(index)?)
+                });
+            }
+            out.push(Row(cells));
+        }
+        out
+    }};
+}
+
+impl Db {
+    /// Opens (and creates) the SQLite file and brings its tables up to date.
+    ///
+    /// WAL so that readers never wait for the writer. `synchronous=FULL` and not NORMAL: in WAL mode NORMAL does not sync
+    /// the log at a commit, so a power cut may take back check-ins and grants that were answered already, and an accepted
+    /// write must never be lost. What a sync costs is paid once per batch of check-ins, not once per check-in.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is not ours.
+    pub async fn sqlite(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .foreign_keys(true)
+            .pragma("cache_size", "-65536")
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { readers, writer })
+    }
+
+    /// Connects to Postgres and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The URL is wrong, the server does not answer, or its tables are not ours.
+    pub async fn postgres(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// Begins a transaction that will write.
+    ///
+    /// # Errors
+    /// No connection, or another process holds the write lock for too long.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Reads outside any transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn rows(&self, sql: impl Into<String>, args: &[Arg]) -> Result<Vec<Row>, StoreError> {
+        let sql: String = sql.into();
+        Ok(match self {
+            Self::Sqlite { readers, .. } => cells!(bound!(sql, args).fetch_all(readers).await?),
+            Self::Postgres(pool) => cells!(bound!(sql, args).fetch_all(pool).await?),
+        })
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn row(&self, sql: impl Into<String>, args: &[Arg]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Lets go of all connections; what is written is written.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// What turns a JSON list parameter into rows with a column `value`.
+    #[must_use]
+    pub fn list(&self, parameter: &str) -> String {
+        list(matches!(self, Self::Sqlite { .. }), parameter)
+    }
+}
+
+fn list(sqlite: bool, parameter: &str) -> String {
+    if sqlite {
+        format!("json_each({parameter}) AS item")
+    } else {
+        format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)")
+    }
+}
+
+impl Tx {
+    /// Reads inside the transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn rows(&mut self, sql: impl Into<String>, args: &[Arg]) -> Result<Vec<Row>, StoreError> {
+        let sql: String = sql.into();
+        Ok(match self {
+            Self::Sqlite(tx) => cells!(bound!(sql, args).fetch_all(&mut **tx).await?),
+            Self::Postgres(tx) => cells!(bound!(sql, args).fetch_all(&mut **tx).await?),
+        })
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn row(&mut self, sql: impl Into<String>, args: &[Arg]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Writes; says how many rows it touched.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn run(&mut self, sql: impl Into<String>, args: &[Arg]) -> Result<u64, StoreError> {
+        let sql: String = sql.into();
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => bound!(sql, args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Makes it durable. Nothing is answered before this returns.
+    ///
+    /// # Errors
+    /// The database's; then nothing was written.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// The words that lock what a `SELECT` reads. SQLite needs none: the transaction holds the one write lock already.
+    #[must_use]
+    pub const fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
+    /// As [`Db::list`].
+    #[must_use]
+    pub fn list(&self, parameter: &str) -> String {
+        list(matches!(self, Self::Sqlite(_)), parameter)
+    }
+
+    /// An item of a [`Self::list`] as a number; Postgres has no cast from jsonb that SQLite understands as well.
+    #[must_use]
+    pub const fn item_number(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "item.value",
+            Self::Postgres(_) => "CAST(item.value AS BIGINT)",
+        }
+    }
+}
