@@ -148,12 +148,7 @@ fn act(action: Action, database: &mut Database, servers: &mut [Server], group: &
             }
         }
         Action::Report(index, outcome) => {
-            if let Some(grant) = database.grants.get_mut(&index)
-                && let Some(after) = grant.outcome.after(outcome)
-            {
-                database.counts.change(grant.canary, grant.outcome, after);
-                grant.outcome = after;
-            }
+            database.counts.book(database.grants.get_mut(&index), outcome);
             advance(database);
         }
         Action::Recount(population) => {
