@@ -51,11 +51,11 @@ pub async fn serve(listener: TcpListener, router: Router, patience: Patience, mu
     let (draining, drained) = watch::channel(());
     loop {
         let place = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
             place = Arc::clone(&places).acquire_owned() => place,
         };
         let (stream, peer) = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -77,6 +77,12 @@ pub async fn serve(listener: TcpListener, router: Router, patience: Patience, mu
     // Closed when the last connection is gone.
     let _ = tokio::time::timeout(DRAIN, draining.closed()).await;
     Ok(())
+}
+
+/// Waits until the server is told to stop, or nobody is left who could tell.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The value that comes back is locked and must not be held any longer.
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
@@ -106,7 +112,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patienc
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = async { let _ = stop.wait_for(|stop| *stop).await; } => None,
+        () = told(&mut stop) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
