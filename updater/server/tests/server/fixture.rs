@@ -92,6 +92,18 @@ impl Server {
         Self::on(db, dir, online::Keys::default()).await
     }
 
+    /// One on each database that tests are to run on.
+    pub async fn everywhere() -> Vec<Self> {
+        let mut servers = Vec::new();
+        let outer = tempfile::tempdir().unwrap();
+        for database in databases(outer.path()).await {
+            let dir = tempfile::tempdir().unwrap();
+            let database = if database.starts_with("postgres") { database } else { dir.path().join("server.db").display().to_string() };
+            servers.push(Self::on(open(&database).await, dir, online::Keys::default()).await);
+        }
+        servers
+    }
+
     pub async fn on(db: Db, dir: TempDir, keys: online::Keys) -> Self {
         let clock = Clock::manual(NOW);
         let settings = Settings { data: dir.path().to_owned(), ..Settings::default() };
@@ -127,7 +139,8 @@ impl Server {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n", self.address, body.len());
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n", self.address, body.len());
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
