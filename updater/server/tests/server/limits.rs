@@ -122,3 +122,29 @@ async fn a_cloned_disk_is_noticed() {
     }
     assert_eq!(server.api("GET", "/machines/clone", None).await.json()["machine"]["duplicates"], 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_over_before_the_end_is_committed() {
+    use update_server::checkin::batch::Engine;
+    use update_server::checkin::writer::Writer;
+    use update_server::metrics::Metrics;
+    let server = Server::start().await;
+    server.stock_release("2.0.0", b"x").await;
+    let (writer, task) = Writer::start(Engine::new(server.app.db.clone(), server.clock.clone()), Metrics::new());
+    let mut waiting = Vec::new();
+    for number in 0..300 {
+        let (writer, said) = (writer.clone(), update_server::cli::fill::machine(number, crate::fixture::FLATCAR, "stable", "1.0.0"));
+        waiting.push(tokio::spawn(async move { writer.check_in(vec![said]).await }));
+    }
+    drop(writer);
+    task.await.unwrap();
+    let answered = {
+        let mut answered = 0;
+        for one in waiting {
+            answered += u64::from(one.await.unwrap().is_ok());
+        }
+        answered
+    };
+    let stored = server.app.db.row("SELECT COUNT(*) FROM machines", &[]).await.unwrap().unwrap().count(0).unwrap();
+    assert_eq!((answered, stored), (300, 300));
+}
