@@ -144,7 +144,9 @@ impl Counts {
 
 impl Outcome {
     /// What becomes of this outcome when the machine says (or shows) something new; `None` when nothing changes.
-    /// A rollback is final: the machine never tries the release again. Silence is no report: see [`Outcome::Silent`].
+    /// A rollback is final: the machine never tries the release again. A failure stands until the machine completes after
+    /// all: if a sign of life or a new try undid it, machines that fail all day long would never pull the brake. A sign of
+    /// life ([`Outcome::Pending`]) ends a silence and nothing else.
     #[must_use]
     pub fn after(self, report: Self) -> Option<Self> {
         let next = match (self, report) {
