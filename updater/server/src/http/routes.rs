@@ -134,7 +134,6 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The router of the whole table.
-#[must_use]
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
