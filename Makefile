@@ -7,7 +7,7 @@ RECIPES := image-builder/recipes
 VERSION := 1.0.0
 OUT := out
 
-.PHONY: help setup demo run image images test test-full check bench clean
+.PHONY: help setup demo run programs image images test test-full check bench clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -17,6 +17,9 @@ setup: ## install what is missing on this machine (says what)
 
 demo: setup ## build the image, boot it, run a container in it, and say how to log in
 	@scripts/demo.sh
+
+programs: setup ## compile what goes into the image into target/programs/bin
+	@scripts/programs.sh
 
 image: setup $(BUILDER) ## build the image for virtual machines into out/vm
 	@scripts/image.sh vm $(VERSION) $(OUT)
@@ -28,10 +31,12 @@ images: setup $(BUILDER) ## build every recipe
 run: image ## boot the image with its console on this terminal
 	@$(BUILDER) run $(OUT)/vm/slipway-vm-$(VERSION).raw
 
-test: setup ## every promise once: unit tests, images, VM tests
+test: ## every promise once: unit tests, images, VM tests
+	@scripts/setup.sh test
 	@scripts/test.sh
 
-test-full: setup ## the long explorations as well
+test-full: ## the long explorations as well
+	@scripts/setup.sh test
 	@SLIPWAY_TEST_FULL=1 scripts/test.sh
 
 check: ## formatting, lints, documentation, dependencies

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what this machine lacks, and says so. Needs a Debian 12 or 13 with apt, and root or sudo only when
-# something is missing. Nothing is configured but apt's view of backports on Debian 12 and, for root, nothing at all.
+# setup.sh [test]: installs what this machine lacks, and says so; with `test` what only the tests need as well. Needs a
+# Debian 12 or 13 with apt, and root or sudo only when something is missing. Nothing is configured but apt's view of
+# backports on Debian 12, and that installing Postgres starts no server.
 set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -16,8 +17,11 @@ esac
 # package:program that it brings
 wanted='build-essential:cc uidmap:newuidmap util-linux:unshare openssl:openssl qemu-utils:qemu-img
 qemu-system-x86:qemu-system-x86_64 ovmf:/usr/share/OVMF/OVMF_CODE_4M.secboot.fd mtools:mcopy dosfstools:mkfs.vfat
-cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh
+cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg'
+
+# The browser for the server's page, and the database for several replicas of it.
+[ "${1:-}" != test ] || wanted="$wanted chromium:chromium postgresql:/usr/share/postgresql-common/pg_wrapper"
 
 missing=
 for pair in $wanted; do
@@ -60,6 +64,14 @@ if [ -n "$release" ] && ! apt-cache policy | grep -q "${VERSION_CODENAME}-backpo
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $where ${VERSION_CODENAME}-backports main" |
         $as_root tee /etc/apt/sources.list.d/slipway-backports.list >/dev/null
 fi
+case $missing in
+*postgresql*)
+    # The tests start servers of their own; the package must not start one.
+    $as_root mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo 'create_main_cluster = false' | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    ;;
+esac
 $as_root apt-get update --quiet --quiet
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive $as_root apt-get install --yes --quiet --quiet --no-install-recommends $release $missing >/dev/null

@@ -29,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sbsign", "sbsigntool"),
     ("sbverify", "sbsigntool"),
     ("setpriv", "util-linux"),
+    ("socat", "socat"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("unshare", "util-linux"),

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::cmd::{Cmd, CmdError};
+use crate::release;
 
 /// The TUF roles, each with an ed25519 key of its own. `root` and `targets` stay offline.
 pub const RELEASE_ROLES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
@@ -54,16 +56,19 @@ pub enum KeysError {
         /// Why.
         reason: String,
     },
+    /// The first root could not be signed.
+    #[error("making the first root.json: {0}")]
+    Root(String),
     /// The certificate openssl wrote is not PEM.
     #[error("{} is not a PEM certificate", .0.display())]
     Certificate(PathBuf),
 }
 
-/// Makes a complete set of keys in the new folder `dir`:
-/// `private/{secure-boot.key,ROLE.pem}` (0700 and 0600) and `public/{secure-boot.crt,secure-boot.guid,ROLE.pub.pem}`.
+/// Makes a complete set of keys in the new folder `dir`: `private/{secure-boot.key,ROLE.pem}` (0700 and 0600) and
+/// `public/{secure-boot.crt,secure-boot.guid,ROLE.pub.pem,root.json,1.root.json}`. The root's validity begins `now`.
 ///
 /// All or nothing: they are made beside `dir` and renamed at the end.
-pub fn generate(dir: &Path) -> Result<(), KeysError> {
+pub fn generate(dir: &Path, now: Timestamp) -> Result<(), KeysError> {
     if dir.symlink_metadata().is_ok() {
         return Err(KeysError::Exists(dir.to_owned()));
     }
@@ -82,8 +87,9 @@ pub fn generate(dir: &Path) -> Result<(), KeysError> {
     secure_boot_pair(&private.join("secure-boot.key"), &cert, COMMON_NAME)?;
     write(&public.join("secure-boot.guid"), format!("{}\n", owner_guid(&certificate_sha256(&cert)?)).as_bytes(), 0o644)?;
     for role in RELEASE_ROLES {
-        release_key(role, &private, &public)?;
+        ReleaseKey::generate(role)?.write(&private, &public, role)?;
     }
+    release::root::init(scratch.path(), release::root::ROOT_DAYS, now).map_err(|error| KeysError::Root(format!("{error:#}")))?;
     fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(failed("protecting", scratch.path()))?;
     // Without RENAME_NOREPLACE an empty folder made meanwhile would be replaced.
     match rustix::fs::renameat_with(rustix::fs::CWD, scratch.path(), rustix::fs::CWD, dir, rustix::fs::RenameFlags::NOREPLACE) {
@@ -144,15 +150,82 @@ fn certificate_sha256(path: &Path) -> Result<[u8; 32], KeysError> {
     Ok(Sha256::digest(der).into())
 }
 
-fn release_key(role: &'static str, private: &Path, public: &Path) -> Result<(), KeysError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(KeysError::Random)?;
-    let key = SigningKey::from_bytes(&seed);
-    let encode = |reason: String| KeysError::Encode { role, reason };
-    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| encode(error.to_string()))?;
-    write(&private.join(format!("{role}.pem")), pem.as_bytes(), 0o600)?;
-    let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| encode(error.to_string()))?;
-    write(&public.join(format!("{role}.pub.pem")), pem.as_bytes(), 0o644)
+/// A new ed25519 key of a role, not yet anywhere on disk.
+pub struct ReleaseKey {
+    role: &'static str,
+    private_pem: zeroize::Zeroizing<String>,
+    /// The public half, PEM.
+    pub public_pem: String,
+}
+
+impl std::fmt::Debug for ReleaseKey {
+    // Never the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReleaseKey({})", self.role)
+    }
+}
+
+impl ReleaseKey {
+    /// Makes one.
+    pub fn generate(role: &'static str) -> Result<Self, KeysError> {
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed).map_err(KeysError::Random)?;
+        let key = SigningKey::from_bytes(&seed);
+        let encode = |reason: String| KeysError::Encode { role, reason };
+        let private_pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| encode(error.to_string()))?;
+        let public_pem = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| encode(error.to_string()))?;
+        Ok(Self { role, private_pem, public_pem })
+    }
+
+    fn write(&self, private: &Path, public: &Path, name: &str) -> Result<(), KeysError> {
+        write(&private.join(format!("{name}.pem")), self.private_pem.as_bytes(), 0o600)?;
+        write(&public.join(format!("{name}.pub.pem")), self.public_pem.as_bytes(), 0o644)
+    }
+
+    /// Puts it beside the role's other keys in the folder `keys`, where it can sign with them.
+    pub fn stage(&self, keys: &Path) -> Result<Staged, KeysError> {
+        let name = format!("{}-next", self.role);
+        self.write(&keys.join("private"), &keys.join("public"), &name)?;
+        Ok(Staged { name })
+    }
+}
+
+/// A new key beside the ones that it is to replace.
+#[derive(Debug)]
+#[must_use]
+pub struct Staged {
+    name: String,
+}
+
+impl Staged {
+    /// Makes it the role's key; the one before goes to `private/retired`, should a host be found that needs it.
+    pub fn replace(self, keys: &Path, role: &str) -> Result<(), KeysError> {
+        let retired = keys.join("private/retired");
+        fs::create_dir_all(&retired).map_err(failed("creating", &retired))?;
+        fs::set_permissions(&retired, Permissions::from_mode(0o700)).map_err(failed("protecting", &retired))?;
+        let number = (1..).find(|number| !retired.join(format!("{role}.{number}.pem")).exists()).unwrap_or(1);
+        for (dir, end) in [("private", "pem"), ("public", "pub.pem")] {
+            let current = keys.join(dir).join(format!("{role}.{end}"));
+            if current.exists() {
+                rename(&current, &retired.join(format!("{role}.{number}.{end}")))?;
+            }
+            rename(&keys.join(dir).join(format!("{}.{end}", self.name)), &current)?;
+        }
+        Ok(())
+    }
+
+    /// Takes it away again.
+    pub fn discard(self, keys: &Path) -> Result<(), KeysError> {
+        for (dir, end) in [("private", "pem"), ("public", "pub.pem")] {
+            let path = keys.join(dir).join(format!("{}.{end}", self.name));
+            fs::remove_file(&path).map_err(failed("removing", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), KeysError> {
+    fs::rename(from, to).map_err(failed("renaming", from))
 }
 
 /// Creates a file with `mode` before the first byte is in it.
@@ -177,7 +250,7 @@ mod tests {
     use crate::test_support::skip;
 
     fn generated(dir: &Path) -> bool {
-        match generate(dir) {
+        match generate(dir, Timestamp::UNIX_EPOCH) {
             Ok(()) => true,
             Err(KeysError::Openssl(error @ CmdError::Missing { .. })) => {
                 skip(&error.to_string());
@@ -210,7 +283,16 @@ mod tests {
         assert_eq!(modes(&keys), listed(&[("private", 0o700), ("public", 0o755)]));
         let private = ["root.pem", "secure-boot.key", "snapshot.pem", "targets.pem", "timestamp.pem"].map(|name| (name, 0o600));
         assert_eq!(modes(&keys.join("private")), listed(&private));
-        let public = ["root.pub.pem", "secure-boot.crt", "secure-boot.guid", "snapshot.pub.pem", "targets.pub.pem", "timestamp.pub.pem"];
+        let public = [
+            "1.root.json",
+            "root.json",
+            "root.pub.pem",
+            "secure-boot.crt",
+            "secure-boot.guid",
+            "snapshot.pub.pem",
+            "targets.pub.pem",
+            "timestamp.pub.pem",
+        ];
         assert_eq!(modes(&keys.join("public")).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), public);
         assert_eq!(modes(keys.parent().unwrap()).len(), 1, "no scratch folder is left");
         for role in RELEASE_ROLES {
@@ -233,7 +315,7 @@ mod tests {
         fs::write(&taken[1], "precious").unwrap();
         std::os::unix::fs::symlink("nowhere", &taken[2]).unwrap();
         for path in &taken {
-            let error = generate(path).unwrap_err();
+            let error = generate(path, Timestamp::UNIX_EPOCH).unwrap_err();
             assert!(matches!(&error, KeysError::Exists(named) if named == path), "{error}");
             assert!(error.to_string().contains("choose another folder"));
         }

@@ -26,6 +26,7 @@ pub mod progress;
 pub mod prove;
 pub mod qemu;
 pub mod recipe;
+pub mod release;
 pub mod report;
 pub mod sbom;
 pub mod sign;

@@ -63,6 +63,21 @@ impl Images {
         }
     }
 
+    /// The raw disk image of a release that was built for updates: `releases/VERSION/`.
+    pub fn release(&self, version: &str) -> anyhow::Result<Utf8PathBuf> {
+        let disk = self.dir.join(format!("releases/{version}/slipway-vm-{version}.raw"));
+        if !disk.exists() {
+            bail!("there is no {disk}; scripts/releases.sh makes it");
+        }
+        Ok(disk)
+    }
+
+    /// The repository of signed releases.
+    #[must_use]
+    pub fn repository(&self) -> Utf8PathBuf {
+        self.dir.join("repository")
+    }
+
     /// The keys that a variant was signed with.
     pub fn keys(&self, variant: Variant) -> anyhow::Result<Utf8PathBuf> {
         let places = [self.dir.join(variant.to_string()).join("keys"), self.dir.join("keys")];

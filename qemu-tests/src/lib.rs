@@ -28,4 +28,5 @@ pub mod qmp;
 pub mod report;
 pub mod scenario;
 pub mod slots;
+pub mod update_server;
 pub mod vm;

@@ -144,6 +144,18 @@ impl Bench<'_> {
         self.suite.images.disk(self.scenario.variant)
     }
 
+    /// The images and releases of this run.
+    #[must_use]
+    pub fn images(&self) -> &Images {
+        &self.suite.images
+    }
+
+    /// Where the logs of this scenario go.
+    #[must_use]
+    pub fn logs(&self) -> &Utf8Path {
+        &self.logs
+    }
+
     /// The keys it was signed with.
     pub fn keys(&self) -> anyhow::Result<Utf8PathBuf> {
         self.suite.images.keys(self.scenario.variant)

@@ -52,6 +52,8 @@ pub struct Spec {
     pub nic: NicModel,
     /// Ports of the guest that are to be reachable.
     pub guest_ports: Vec<u16>,
+    /// Servers here that the guest reaches at [`SERVICE_ADDRESS`](image_builder::qemu::machine::SERVICE_ADDRESS).
+    pub services: Vec<Forward>,
     /// Memory.
     pub memory_mib: u32,
     /// Processors.
@@ -72,6 +74,7 @@ impl Spec {
             bus: DiskBus::VirtioBlk,
             nic: NicModel::Virtio,
             guest_ports: Vec::new(),
+            services: Vec::new(),
             memory_mib: 2048,
             // One is faster than two under emulation on a machine that has two (measured: 17 s against 22 s).
             cpus: 1,
@@ -349,7 +352,12 @@ fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Pat
             serial: "slipway".to_owned(),
             throwaway: true,
         }],
-        nic: Some(Nic { model: spec.nic, mac: "52:54:00:53:4c:02".to_owned(), forwards: forwards(&spec.guest_ports)? }),
+        nic: Some(Nic {
+            model: spec.nic,
+            mac: "52:54:00:53:4c:02".to_owned(),
+            forwards: forwards(&spec.guest_ports)?,
+            services: spec.services.clone(),
+        }),
         credentials,
         serial: Serial::File(logs.join(SERIAL_LOG)),
         ports: vec![Port { name: agent::PORT_NAME.to_owned(), socket: dir.join("agent") }],

@@ -29,6 +29,8 @@ pub struct Keys {
     key: PathBuf,
     /// The certificate, PEM.
     pub certificate: PathBuf,
+    /// The root of trust for releases, which the image carries.
+    pub root: Vec<u8>,
     /// SHA-256 of the certificate file, for cache keys.
     pub fingerprint: String,
 }
@@ -38,11 +40,14 @@ impl Keys {
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
         let key = std::path::absolute(dir.join("private/secure-boot.key"))?;
         let certificate = std::path::absolute(dir.join("public/secure-boot.crt"))?;
+        let root = crate::release::root::newest(dir);
         if !key.exists() || !certificate.exists() {
             bail!("{} holds no keys; make some with: image-builder keygen {}", dir.display(), dir.display());
         }
+        let root = fs::read(&root)
+            .with_context(|| format!("reading {}; make it with: image-builder root init {}", root.display(), dir.display()))?;
         let bytes = fs::read(&certificate).with_context(|| format!("reading {}", certificate.display()))?;
-        Ok(Self { key, fingerprint: hex::encode(Sha256::digest(bytes)), certificate })
+        Ok(Self { key, root, fingerprint: hex::encode(Sha256::digest(bytes)), certificate })
     }
 }
 

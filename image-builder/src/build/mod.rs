@@ -13,6 +13,7 @@ pub mod base;
 pub mod boot;
 pub mod key;
 pub mod outputs;
+mod programs;
 pub mod root;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Options<'a> {
     pub version: &'a str,
     /// Folder made by `keygen`.
     pub keys: &'a Path,
+    /// Folder with the compiled programs that the recipe may ask for.
+    pub programs: Option<&'a Path>,
     /// Folder for the results.
     pub out: &'a Path,
     /// Threads for compression; the bytes do not depend on it.
@@ -91,7 +94,7 @@ pub fn build(options: &Options<'_>, store: &Store, progress: &Progress) -> anyho
     let lock = fetch(&recipe, lock, options, store, progress)?;
     let (tools, _tools_in_use) = base::tools(&lock, store, progress)?;
     let base = base::base(&recipe, &lock, store, progress)?;
-    let assembled = root::assemble(&recipe, &lock, &base, options.version, progress)?;
+    let assembled = root::assemble(&recipe, &lock, &base, &keys.root, options, progress)?;
     let image = options.out.join(outputs::image_name(&assembled.manifest));
     let key = outputs::key(&assembled, &keys, against.as_ref());
     if outputs::are_current(options.out, &key) {

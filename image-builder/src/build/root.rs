@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use anyhow::{Context, bail};
 
 use super::base::Base;
-use super::{Options, key};
+use super::{Options, key, programs};
 use crate::disk::layout;
 use crate::finish::{accounts, identity, identity::Identity, lint, packages, skeleton, units};
 use crate::initrd;
@@ -49,7 +49,16 @@ pub struct Assembled {
 }
 
 /// Changes the configured root into the finished one.
-pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progress: &Progress) -> anyhow::Result<Assembled> {
+/// `trusted_root` is the `root.json` by which hosts judge their first update.
+pub fn assemble(
+    recipe: &Recipe,
+    lock: &Lock,
+    base: &Base,
+    trusted_root: &[u8],
+    options: &Options<'_>,
+    progress: &Progress,
+) -> anyhow::Result<Assembled> {
+    let version = options.version;
     let _phase = progress.phase("assembling the root", 0);
     let mut tree = archive::read(&base.archive)?;
     packages::attribute(&mut tree, &base.owners);
@@ -62,7 +71,10 @@ pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progre
         let origin = Origin::RecipeTree { recipe: dir.at.recipe.clone(), line: dir.at.line, tree: dir.value.written.clone() };
         overlay::add(&mut tree, &dir.value.path, &origin).with_context(|| format!("adding the tree {} ({})", dir.value.written, dir.at))?;
     }
+    tree.insert(TRUSTED_ROOT, Node::file(trusted_root.to_vec(), 0o644, Origin::Builder));
+    programs::add(&mut tree, recipe, options.programs)?;
     accounts::normalise(&mut tree)?;
+    accounts::declare(&mut tree)?;
     set_units(&mut tree, recipe)?;
     let identity = Identity {
         id: &recipe.image.id.value,
@@ -107,6 +119,9 @@ pub fn assemble(recipe: &Recipe, lock: &Lock, base: &Base, version: &str, progre
         epoch: lock.epoch,
     })
 }
+
+/// Where the updater finds the root of trust that came with the image.
+const TRUSTED_ROOT: &str = "/usr/share/slipway/tuf/root.json";
 
 const PRESET: &str = "/usr/lib/systemd/system-preset/00-slipway.preset";
 

@@ -26,6 +26,9 @@ pub struct Args {
     /// Folder with the signing keys, made by `keygen`
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
+    /// Folder with Slipway's own programs, compiled for the image (see `make programs`)
+    #[arg(long, value_name = "DIR", env = "SLIPWAY_PROGRAMS")]
+    programs: Option<PathBuf>,
     /// Folder for the results; made when absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -54,6 +57,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         lock: &lock,
         version: &args.version,
         keys: &args.keys,
+        programs: args.programs.as_deref(),
         out: &args.out,
         workers: args.workers,
         stale_lock: args.stale_lock,

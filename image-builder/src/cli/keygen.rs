@@ -18,7 +18,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
-    keys::generate(&args.dir)?;
+    keys::generate(&args.dir, jiff::Timestamp::now())?;
     if ui.json {
         ui.data(&serde_json::json!({ "private": args.dir.join("private"), "public": args.dir.join("public") }))?;
     } else {

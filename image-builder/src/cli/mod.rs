@@ -12,6 +12,9 @@ pub mod keygen;
 pub mod lock;
 pub mod man;
 pub mod prove;
+pub mod publish;
+pub mod release;
+pub mod root;
 pub mod run;
 pub mod verify;
 
@@ -61,6 +64,9 @@ enum Command {
     Lock(lock::Args),
     Man(man::Args),
     Prove(prove::Args),
+    Publish(publish::Args),
+    Release(release::Args),
+    Root(root::Args),
     Run(run::Args),
     Verify(verify::Args),
     #[command(name = install::SUBCOMMAND, hide = true)]
@@ -135,6 +141,9 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Lock(args) => lock::run(args, ui),
         Command::Man(args) => man::run(args, ui),
         Command::Prove(args) => prove::run(args, ui),
+        Command::Publish(args) => publish::run(args, ui),
+        Command::Release(args) => release::run(args, ui),
+        Command::Root(args) => root::run(args, ui),
         Command::Run(args) => run::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::InternalInstall => install::serve().map(|()| ExitCode::SUCCESS),

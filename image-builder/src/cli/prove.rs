@@ -27,6 +27,9 @@ pub struct Args {
     /// Folder with the signing keys, made by `keygen`
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
+    /// Folder with Slipway's own programs, compiled for the image (see `make programs`)
+    #[arg(long, value_name = "DIR", env = "SLIPWAY_PROGRAMS")]
+    programs: Option<PathBuf>,
     /// Another lock than the one beside the recipe
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -43,7 +46,8 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         None => Some(tempfile::Builder::new().prefix("slipway-proof-").tempdir().context("making a folder for the proof")?),
     };
     let work = args.work.clone().or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).unwrap_or_default();
-    let options = Options { recipe: &args.recipe, lock: &lock, version: &args.version, keys: &args.keys, work: &work };
+    let programs = args.programs.as_deref();
+    let options = Options { recipe: &args.recipe, lock: &lock, version: &args.version, programs, keys: &args.keys, work: &work };
     let proof = prove::prove(&options, &Store::open(None)?, &ui.progress)?;
     if ui.json {
         ui.data(&proof)?;

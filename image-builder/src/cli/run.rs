@@ -62,6 +62,9 @@ pub struct Args {
     /// Another TCP port of this machine's loopback that leads into the guest.
     #[arg(long = "forward", value_name = "HOST:GUEST")]
     forwards: Vec<Forward>,
+    /// A server on this machine's loopback that the guest reaches at 10.0.2.100, port GUEST
+    #[arg(long = "service", value_name = "HOST:GUEST")]
+    services: Vec<Forward>,
     /// A systemd credential for the guest.
     #[arg(long = "credential", value_name = "NAME=VALUE")]
     credentials: Vec<Credential>,
@@ -137,7 +140,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         firmware_vars: scratch.join("vars.fd"),
         secure_boot: args.firmware_kind(),
         disks: vec![args.disk(scratch)],
-        nic: Some(Nic { model: NicModel::Virtio, mac: "52:54:00:53:4c:01".into(), forwards }),
+        nic: Some(Nic { model: NicModel::Virtio, mac: "52:54:00:53:4c:01".into(), forwards, services: args.services.clone() }),
         credentials,
         serial: Serial::Terminal,
         ports: Vec::new(),

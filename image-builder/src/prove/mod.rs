@@ -27,6 +27,8 @@ pub struct Options<'a> {
     pub lock: &'a Path,
     /// Version of the image.
     pub version: &'a str,
+    /// Folder with the compiled programs that the recipe may ask for.
+    pub programs: Option<&'a Path>,
     /// Signing keys.
     pub keys: &'a Path,
     /// Folder for both builds; several GB, sparse.
@@ -85,6 +87,10 @@ fn build(options: &Options<'_>, conditions: &Conditions, store: &Store) -> anyho
     symlink(store.dir().join("blobs"), cache.join("blobs"))?;
     let out = folder.join("out");
     let absolute = |path: &Path| std::path::absolute(path).with_context(|| format!("finding {}", path.display()));
+    let programs = match options.programs {
+        Some(dir) => vec!["--programs".into(), absolute(dir)?.into_os_string()],
+        None => Vec::new(),
+    };
     Cmd::new("sh")
         .arg("-c")
         .arg(r#"umask "$0"; exec "$@""#)
@@ -99,6 +105,7 @@ fn build(options: &Options<'_>, conditions: &Conditions, store: &Store) -> anyho
         .arg(absolute(options.keys)?)
         .arg("--out")
         .arg(&out)
+        .args(programs)
         .env("TZ", conditions.zone)
         .env("LC_ALL", conditions.locale)
         .env("SLIPWAY_CACHE", &cache)

@@ -16,8 +16,14 @@ use super::overlay::Format;
 /// emulate (more features to probe, wide vectors), and a fixed one makes runs comparable.
 const EMULATED_CPU: &str = "Nehalem-v1";
 
+/// Carries one connection of a guest to a server here; QEMU starts it for each.
+const RELAY: &str = "socat";
+
 /// The only address that forwards listen on: a guest is nobody's business but this machine's.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// Where the guest finds the servers of [`Nic::services`], in the network that QEMU's user-mode stack makes.
+pub const SERVICE_ADDRESS: &str = "10.0.2.100";
 
 /// How a disk is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +69,8 @@ pub struct Nic {
     pub mac: String,
     /// TCP ports of this machine's loopback that lead into the guest.
     pub forwards: Vec<Forward>,
+    /// Servers on this machine's loopback that the guest reaches at [`SERVICE_ADDRESS`]; everything else stays out of reach.
+    pub services: Vec<Forward>,
 }
 
 /// A TCP port of the host's loopback interface that leads to a port of the guest.
@@ -273,6 +281,10 @@ impl Nic {
         let mut user = "user,id=net0,restrict=on".to_owned();
         for forward in &self.forwards {
             user.push_str(&format!(",hostfwd=tcp:{LOOPBACK}:{}-:{}", forward.host, forward.guest));
+        }
+        for service in &self.services {
+            // A character device in place of the command would serve one connection at a time.
+            user.push_str(&format!(",guestfwd=tcp:{SERVICE_ADDRESS}:{}-cmd:{RELAY} STDIO TCP4:{LOOPBACK}:{}", service.guest, service.host));
         }
         let model = match self.model {
             NicModel::Virtio => "virtio-net-pci",

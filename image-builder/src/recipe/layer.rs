@@ -27,6 +27,7 @@ pub(super) struct Layer {
     pub(super) arch: Option<Located<String>>,
     pub(super) suites: Vec<Located<String>>,
     pub(super) components: Vec<Located<String>>,
+    pub(super) programs: Vec<Located<String>>,
     pub(super) install: Vec<Located<String>>,
     pub(super) exclude: Vec<Located<String>>,
     pub(super) drop: Vec<Located<String>>,
@@ -59,7 +60,8 @@ impl Layer {
     }
 
     fn fill<'t>(&mut self, reader: &mut Reader<'t>, document: &DeTable<'t>, dir: &Path) {
-        let sections = ["extends", "image", "archive", "packages", "kernel", "initrd", "tree", "group", "user", "units", "root"];
+        let sections =
+            ["extends", "image", "archive", "packages", "programs", "kernel", "initrd", "tree", "group", "user", "units", "root"];
         reader.check_keys(document, "at the top", &sections);
         self.extends = reader.string(document, "extends", value::recipe_path);
         if let Some(table) = section(reader, document, "image", &["id", "name", "variant", "arch"]) {
@@ -76,6 +78,9 @@ impl Layer {
             self.install = reader.strings(table, "install", value::package);
             self.exclude = reader.strings(table, "exclude", value::package);
             self.drop = reader.strings(table, "drop", value::package);
+        }
+        if let Some(table) = section(reader, document, "programs", &["install"]) {
+            self.programs = reader.strings(table, "install", value::identifier);
         }
         if let Some(table) = section(reader, document, "kernel", &["package", "cmdline", "modules", "initrd-modules"]) {
             self.kernel = reader.string(table, "package", value::package);

@@ -136,6 +136,7 @@ impl Chain {
             image: Image { id: id?, name: name?, variant: variant?, arch: arch? },
             archive: Archive { suites: all.suites, components: all.components },
             packages: Packages { install: all.install, exclude: all.exclude, drop: all.drop },
+            programs: all.programs,
             kernel: Kernel {
                 package: package?,
                 cmdline: all.cmdline,
@@ -155,6 +156,7 @@ impl Chain {
         self.no_duplicates("suite", [&all.suites]);
         self.no_duplicates("component", [&all.components]);
         self.no_duplicates("package", [&all.install, &all.exclude]);
+        self.no_duplicates("program", [&all.programs]);
         self.no_duplicates("module", [&all.initrd_modules]);
         self.no_duplicates("dropped package", [&all.drop]);
         self.no_duplicates("unit", [&all.enable, &all.disable, &all.mask]);
@@ -208,6 +210,7 @@ fn merge_into(all: &mut Layer, layer: Layer) {
     set(&mut all.cluster_bytes, layer.cluster_bytes);
     all.suites.extend(layer.suites);
     all.components.extend(layer.components);
+    all.programs.extend(layer.programs);
     all.install.extend(layer.install);
     all.exclude.extend(layer.exclude);
     all.drop.extend(layer.drop);

@@ -43,6 +43,8 @@ pub struct Recipe {
     pub archive: Archive,
     /// `[packages]`
     pub packages: Packages,
+    /// `[programs] install`: names of Slipway's own programs, which come compiled from beside the recipe.
+    pub programs: Vec<Located<String>>,
     /// `[kernel]`
     pub kernel: Kernel,
     /// What is picked into the initrd.

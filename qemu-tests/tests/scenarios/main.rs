@@ -9,6 +9,7 @@ mod slots;
 mod ssh;
 mod state;
 mod system;
+mod updates;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,6 +55,11 @@ const SCENARIOS: &[Scenario] = &[
     hardware::AHCI,
     secure_boot::SIGNED,
     secure_boot::OTHERS,
+    updates::TWICE,
+    updates::BAD_DOCKER,
+    updates::BAD_KERNEL,
+    updates::BAD_ROOT,
+    updates::INTERRUPTED,
 ];
 
 fn main() -> ExitCode {

@@ -2,7 +2,7 @@
 //!
 //! What arrives here came over the network and nobody has vouched for it yet, so the header is read first: only a frame that
 //! declares exactly the expected length is decompressed at all, straight into a buffer of that length. A frame can therefore cost
-//! no more memory than [`FRAME_BYTES`](crate::FRAME_BYTES) and the decompressor's fixed state, and no more time than the bytes it
+//! no more memory than [`FRAME_BYTES`] and the decompressor's fixed state, and no more time than the bytes it
 //! was fetched with and the bytes it must produce.
 
 mod header;

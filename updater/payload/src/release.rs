@@ -37,7 +37,7 @@ pub const NOTES_MAX_BYTES: usize = 16 << 10;
 pub struct Release {
     /// [`FORMAT`]; grows only when an older reader must not go on.
     pub format: u32,
-    /// As [`crate::app_id`] makes it.
+    /// As [`crate::app_id()`] makes it.
     pub app_id: String,
     /// Which image, e.g. `slipway`.
     pub name: String,
@@ -201,6 +201,11 @@ impl Release {
     #[must_use]
     pub fn part(&self, name: PartName) -> Option<&Part> {
         self.parts.iter().find(|part| part.name == name)
+    }
+
+    /// All files of the release in its folder, beside `release.json` itself.
+    pub fn files(&self) -> impl Iterator<Item = &Full> {
+        self.parts.iter().flat_map(Part::known_ways)
     }
 
     /// The name of the release's folder, e.g. `slipway-vm-1.2.3-amd64`.

@@ -1,3 +1,9 @@
-//! The binary: see the library.
+//! The `update-server` command; everything it does lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use update_server::cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

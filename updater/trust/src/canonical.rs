@@ -5,6 +5,9 @@
 //! signature, so [`parse`] refuses whatever readers are known to disagree about: repeated keys (also those that differ by letter
 //! case only, which Go's reader takes for one, or by an escape), keys outside ASCII (some implementations normalise Unicode, some
 //! do not), numbers that are not 64-bit integers, byte order marks, anything after the value, and deep nesting.
+//!
+//! Two known differences remain, both on tough's side, and both end in a refusal: it normalises strings to NFC before signing, and where one key
+//! is the beginning of another it compares the closing quote with the next character, which matters for keys with spaces or `!`.
 
 mod read;
 mod write;
@@ -26,13 +29,13 @@ pub enum JsonError {
     #[error("there is something after the end of the JSON value")]
     Trailing,
     /// One object has two members of this name.
-    #[error("the key {0:?} occurs twice in one object")]
+    #[error("the key \"{0}\" occurs twice in one object")]
     DuplicateKey(String),
     /// One object has two members whose names differ by letter case only.
-    #[error("the key {0:?} occurs twice in one object, spelled with other capitals")]
+    #[error("the key \"{0}\" occurs twice in one object, spelled with other capitals")]
     KeyDiffersByCase(String),
     /// A member's name outside ASCII.
-    #[error("the key {0:?} is not plain ASCII")]
+    #[error("the key \"{0}\" is not plain ASCII")]
     KeyNotAscii(String),
     /// Canonical JSON knows only integers.
     #[error("there is a number that is not an integer of 64 bits")]

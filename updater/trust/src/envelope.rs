@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::canonical;
-use crate::error::{Asked, Error};
+use crate::error::{Asked, Error, brief};
 use crate::key::{KeyId, Signature};
 use crate::limits::MAX_SIGNATURES;
 use crate::metadata::RoleKeys;
@@ -43,13 +43,13 @@ impl Envelope {
                 return Err(malformed("a signature lacks its `keyid` or `sig`".to_owned()));
             };
             if !seen.insert(key_id) {
-                return Err(Error::DuplicateSignature { role, key_id: key_id.to_owned() });
+                return Err(Error::DuplicateSignature { role, key_id: brief(key_id) });
             }
             signatures.push((key_id.to_owned(), Signature::from_hex(sig)));
         }
         let found = signed.get("_type").and_then(Value::as_str).unwrap_or_default();
         if found != role.name() {
-            return Err(Error::WrongType { role, found: found.to_owned() });
+            return Err(Error::WrongType { role, found: brief(found) });
         }
         let message = canonical::to_vec(&signed).map_err(json)?;
         Ok(Self { role, signed, message, signatures })

@@ -1,5 +1,11 @@
 //! What can be wrong, in words for the person who has to mend it.
 
+mod brief;
+mod kind;
+
+pub(crate) use brief::brief;
+pub use kind::Kind;
+
 use jiff::Timestamp;
 
 use crate::canonical::JsonError;
@@ -29,7 +35,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of one role stands in for another.
-    #[error("expected {role} metadata, found `_type` {found:?}; the repository mixes up its files, or someone does")]
+    #[error("expected {role} metadata, found `_type` \"{found}\"; the repository mixes up its files, or someone does")]
     WrongType {
         /// What it had to be.
         role: Role,
@@ -122,8 +128,14 @@ pub enum Error {
         listed_by: Role,
         /// The version accepted before.
         trusted: u64,
-        /// The version offered now; 0 when it is no longer listed.
+        /// The version offered now.
         found: u64,
+    },
+    /// A targets file that was there before is no longer listed.
+    #[error("the snapshot no longer lists {name}, which it listed before; put it back, even if it lists no files")]
+    Vanished {
+        /// The file.
+        name: String,
     },
     /// Two contents under one version.
     #[error("there are two different {role} files with version {version}; one of them is not to be trusted: publish the right one under version {}", version + 1)]
@@ -196,7 +208,7 @@ pub enum Error {
         path: String,
     },
     /// A target's name that could leave its folder, or be read in two ways.
-    #[error("target name {name:?} {reason}; rename the file")]
+    #[error("target name \"{name}\" {reason}; rename the file")]
     Name {
         /// The name.
         name: String,
@@ -248,66 +260,6 @@ impl std::fmt::Display for Asked {
         match self {
             Self::TrustedRoot(version) => write!(f, "the trusted root (version {version})"),
             Self::Itself => f.write_str("this root itself"),
-        }
-    }
-}
-
-/// A coarse reading of an [`Error`], for exit codes, metrics and reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Signatures, keys, thresholds.
-    WrongKey,
-    /// Expired: an operator's omission or a freeze attack. Raise an alarm.
-    Expired,
-    /// Rollback or two contents under one version.
-    Older,
-    /// The files do not belong together, or a target's bytes are not those signed.
-    Mismatch,
-    /// Not metadata, or beyond a limit.
-    Malformed,
-    /// The repository is incomplete.
-    Missing,
-    /// The caller's mistake, not the repository's.
-    Usage,
-}
-
-impl Kind {
-    /// One word for logs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WrongKey => "wrong-key",
-            Self::Expired => "expired",
-            Self::Older => "older",
-            Self::Mismatch => "mismatch",
-            Self::Malformed => "malformed",
-            Self::Missing => "missing",
-            Self::Usage => "usage",
-        }
-    }
-}
-
-impl Error {
-    /// What sort of trouble this is.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Signatures { .. } | Self::DuplicateSignature { .. } | Self::KeyId { .. } | Self::Key { .. } | Self::Unmeetable { .. } => {
-                Kind::WrongKey
-            }
-            Self::Expired { .. } => Kind::Expired,
-            Self::Rollback { .. } | Self::SameVersion { .. } => Kind::Older,
-            Self::RootVersion { .. } | Self::VersionMismatch { .. } | Self::Length { .. } | Self::Digest { .. } => Kind::Mismatch,
-            Self::Json { .. }
-            | Self::Malformed { .. }
-            | Self::WrongType { .. }
-            | Self::TooManyRoots
-            | Self::VersionTooHigh { .. }
-            | Self::TooLarge { .. }
-            | Self::Name { .. } => Kind::Malformed,
-            Self::Missing { .. } => Kind::Missing,
-            Self::OutOfOrder | Self::MissingSigners { .. } | Self::Signing { .. } | Self::Edit(_) => Kind::Usage,
         }
     }
 }

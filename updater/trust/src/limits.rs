@@ -13,7 +13,7 @@ pub const MAX_ROOT_ROTATIONS: u64 = 1024;
 /// Signatures on one file: bounds the curve arithmetic that an unsigned file can ask for.
 pub const MAX_SIGNATURES: usize = 64;
 /// Keys in one root. Humans hold a few; more is an attack on the verifier's time.
-pub const MAX_KEYS: usize = 256;
+pub const MAX_KEYS: usize = 128;
 /// Levels of JSON arrays and objects within each other. TUF needs eight; `custom` may add some.
 pub const MAX_DEPTH: usize = 32;
 /// Highest version number of any metadata: the largest integer that every JSON implementation reads back unchanged.

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, brief};
 use crate::limits::MAX_NAME_BYTES;
 
 /// Device names that Windows finds in any folder; a release may be mirrored there.
@@ -20,7 +20,7 @@ impl TargetName {
     pub fn new(name: &str) -> Result<Self, Error> {
         match fault(name) {
             None => Ok(Self(name.to_owned())),
-            Some(reason) => Err(Error::Name { name: name.chars().take(MAX_NAME_BYTES).collect(), reason }),
+            Some(reason) => Err(Error::Name { name: brief(name), reason }),
         }
     }
 

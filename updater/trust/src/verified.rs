@@ -4,7 +4,11 @@ use std::ops::Deref;
 
 /// Something that signatures or signed digests vouch for. Only the verifier makes one.
 ///
-/// Functions that must not see unverified data take a `Verified<T>`, and the compiler keeps watch.
+/// Functions that must not see unverified data take a `Verified<T>`, and the compiler keeps watch:
+///
+/// ```compile_fail
+/// let forged = trust::Verified(b"not checked by anybody".to_vec());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T>(T);
 

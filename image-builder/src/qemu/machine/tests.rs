@@ -74,6 +74,7 @@ fn a_machine_with_everything() {
             model: NicModel::E1000e,
             mac: "52:54:00:00:00:01".into(),
             forwards: vec![Forward { host: 2222, guest: 22 }, Forward { host: 8080, guest: 80 }],
+            services: vec![Forward { host: 4711, guest: 8080 }],
         }),
         credentials: vec![Credential::new("ssh.authorized_keys.core", "key")],
         serial: Serial::Terminal,
@@ -100,7 +101,7 @@ fn a_machine_with_everything() {
     -device nvme,drive=disk0,serial=slipway0,bootindex=0
     -drive if=none,id=disk1,format=qcow2,discard=unmap,cache=unsafe,file=/tmp/disk.qcow2
     -device ide-hd,bus=ide.1,drive=disk1,serial=slipway0,bootindex=1
-    -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:8080-:80
+    -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:8080-:80,guestfwd=tcp:10.0.2.100:8080-cmd:socat STDIO TCP4:127.0.0.1:4711
     -device e1000e,netdev=net0,mac=52:54:00:00:00:01,romfile=
     -smbios type=11,value=io.systemd.credential.binary:ssh.authorized_keys.core=a2V5
     -chardev stdio,id=console,mux=on,signal=off
@@ -120,7 +121,7 @@ fn a_machine_with_everything() {
 fn a_guest_reaches_nothing_and_is_reached_from_loopback_only() {
     let forwards = vec![Forward { host: 2222, guest: 22 }];
     for model in [NicModel::Virtio, NicModel::E1000e] {
-        let nic = Nic { model, mac: "52:54:00:00:00:01".into(), forwards: forwards.clone() };
+        let nic = Nic { model, mac: "52:54:00:00:00:01".into(), forwards: forwards.clone(), services: Vec::new() };
         let args = Machine { nic: Some(nic), ..machine() }.args();
         let user: Vec<&String> = args.iter().filter(|arg| arg.contains("user,id=")).collect();
         assert_eq!(user, ["user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:2222-:22"]);

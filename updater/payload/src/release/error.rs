@@ -19,7 +19,7 @@ pub enum ReleaseError {
     /// Made by a tool of another time.
     #[error("release.json has format {0}, this updater knows {FORMAT}; update to an intermediate release first")]
     Format(u32),
-    /// Not in the form of [`crate::app_id`].
+    /// Not in the form of [`crate::app_id()`].
     #[error("app-id `{0}` is not a lower-case UUID in braces")]
     AppId(String),
     /// A name is empty, too long or has characters that do not belong into file names.

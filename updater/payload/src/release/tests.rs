@@ -110,6 +110,8 @@ fn ways_keep_their_order() {
     let release = parse(&json).unwrap();
     let files: Vec<&str> = release.part(PartName::Root).unwrap().known_ways().map(|full| &*full.file).collect();
     assert_eq!(files, ["another.zst", "root.erofs.zst"]);
+    let all: Vec<&str> = release.files().map(|full| &*full.file).collect();
+    assert_eq!(all, ["another.zst", "root.erofs.zst", "root.verity.zst", "slipway.efi.zst"]);
 }
 
 /// T19: no name of a file leads out of the release's folder, or to another file in it.

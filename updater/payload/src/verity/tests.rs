@@ -147,7 +147,7 @@ fn streamed(blocks: u64, salt: &[u8]) -> (Vec<u8>, Vec<u8>, RootHash, TreeSizes)
 
 #[test]
 fn streaming_makes_the_same_tree() {
-    for blocks in [1, 2, 127, 128, 129, 256, 5000, 128 * 128, 128 * 128 + 1] {
+    for blocks in [1, 2, 127, 128, 129, 256, 5000, 128 * 128 + 1] {
         let made = Made::new(blocks, b"pepper");
         let data = std::fs::read(made.dir.path().join("data")).unwrap();
         let mut out = io::Cursor::new(Vec::new());

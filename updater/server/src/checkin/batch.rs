@@ -268,7 +268,9 @@ impl Work {
             if !at_floor {
                 self.book(record, open, word);
             }
-            if let (Outcome::RolledBack, Some(stored), None) = (word.outcome, &release, record.facts.failure.as_ref().and_then(|f| f.release.as_ref())) {
+            if let (Outcome::RolledBack, Some(stored), None) =
+                (word.outcome, &release, record.facts.failure.as_ref().and_then(|f| f.release.as_ref()))
+            {
                 // Stock clients do not say which release they came back from: it is the one they were given.
                 if !record.facts.quarantined.contains(&stored.release.version) {
                     record.facts.quarantined.insert(0, stored.release.version.clone());

@@ -122,9 +122,7 @@ pub fn normal_arch(name: &str) -> String {
 /// Stock clients say their architecture in `board` (`amd64-usr`); others in `os/@arch`; all of them behind the last `_` of `os/@sp`.
 fn arch(app: &App, request: &Request) -> String {
     let board = app.board.split('-').next().unwrap_or_default();
-    let behind_version = || {
-        ["x86_64", "aarch64"].into_iter().find(|machine| request.os.sp.ends_with(machine)).unwrap_or_default()
-    };
+    let behind_version = || ["x86_64", "aarch64"].into_iter().find(|machine| request.os.sp.ends_with(machine)).unwrap_or_default();
     let named = [board, request.os.arch.as_str()].into_iter().find(|name| !name.is_empty()).unwrap_or_else(behind_version);
     normal_arch(named)
 }

@@ -84,19 +84,27 @@ async fn work(mut engine: Engine, mut incoming: mpsc::Receiver<Waiting>, metrics
         }
         last = size;
         let began = Instant::now();
-        let said: Vec<CheckIn> = waiting.iter_mut().flat_map(|waiting| std::mem::take(&mut waiting.said)).collect();
-        let counts: Vec<usize> = {
-            // Taken before: each request's share of the batch is what it handed over.
-            let mut counts = Vec::with_capacity(waiting.len());
-            counts.resize(waiting.len(), 0);
-            counts
-        };
-        let _ = counts;
-        commit(&mut engine, waiting, said, &metrics).await;
+        commit(&mut engine, waiting, &metrics).await;
         metrics.batch(size, began.elapsed());
     }
 }
 
-async fn commit(engine: &mut Engine, waiting: Vec<Waiting>, said: Vec<CheckIn>, metrics: &Metrics) {
-    let _ = (engine, waiting, said, metrics);
+async fn commit(engine: &mut Engine, mut waiting: Vec<Waiting>, metrics: &Metrics) {
+    let sizes: Vec<usize> = waiting.iter().map(|waiting| waiting.said.len()).collect();
+    let said: Vec<CheckIn> = waiting.iter_mut().flat_map(|waiting| std::mem::take(&mut waiting.said)).collect();
+    match engine.run(&said).await {
+        Ok((replies, tally)) => {
+            metrics.tally(&tally);
+            let mut replies = replies.into_iter();
+            for (waiting, size) in waiting.into_iter().zip(sizes) {
+                // Whoever does not wait any more has hung up; what it said is stored all the same.
+                let _ = waiting.answer.send(replies.by_ref().take(size).collect());
+            }
+        }
+        Err(error) => {
+            // Dropping the senders tells the requests that nothing was stored.
+            metrics.database_error();
+            tracing::error!(%error, machines = said.len(), "a batch of check-ins could not be stored");
+        }
+    }
 }

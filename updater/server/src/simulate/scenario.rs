@@ -52,7 +52,7 @@ pub struct Scenario {
 }
 
 /// A scenario that cannot be simulated.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScenarioError {
     /// A number is out of bounds.

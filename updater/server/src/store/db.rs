@@ -158,7 +158,7 @@ impl Row {
 
 macro_rules! bound {
     ($sql:expr, $args:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
+        let mut query = sqlx::query(AssertSqlSafe($sql.clone()));
         for arg in $args {
             query = match arg {
                 Arg::Int(value) => query.bind(*value),
@@ -171,8 +171,9 @@ macro_rules! bound {
 
 macro_rules! cells {
     ($rows:expr) => {{
-        let mut out = Vec::with_capacity($rows.len());
-        for row in &$rows {
+        let rows = $rows;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
             let mut cells = Vec::with_capacity(row.len());
             for column in row.columns() {
                 let index = column.ordinal();
@@ -215,7 +216,8 @@ impl Db {
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
 
@@ -280,7 +282,11 @@ impl Db {
 }
 
 fn list(sqlite: bool, parameter: &str) -> String {
-    if sqlite { format!("json_each({parameter}) AS item") } else { format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)") }
+    if sqlite {
+        format!("json_each({parameter}) AS item")
+    } else {
+        format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)")
+    }
 }
 
 impl Tx {

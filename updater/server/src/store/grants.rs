@@ -78,9 +78,8 @@ pub async fn write(tx: &mut Tx, grants: &[Stored]) -> Result<(), StoreError> {
     if grants.is_empty() {
         return Ok(());
     }
-    let row = |g: &Stored| {
-        json!([g.machine, g.rollout, g.grant.at, i64::from(g.grant.canary), outcome_name(g.grant.outcome), g.code, g.cause])
-    };
+    let row =
+        |g: &Stored| json!([g.machine, g.rollout, g.grant.at, i64::from(g.grant.canary), outcome_name(g.grant.outcome), g.code, g.cause]);
     let list: Vec<_> = grants.iter().map(row).collect();
     let items = tx.list("$1");
     let sql = format!(

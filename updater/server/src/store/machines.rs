@@ -212,7 +212,8 @@ pub async fn lock(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Record>, St
 /// # Errors
 /// The database's.
 pub async fn add(tx: &mut Tx, records: &[&Record]) -> Result<(), StoreError> {
-    let list: Vec<_> = records.iter().map(|record| json!([record.app, record.machine_id, record.group, record.version, record.arch])).collect();
+    let list: Vec<_> =
+        records.iter().map(|record| json!([record.app, record.machine_id, record.group, record.version, record.arch])).collect();
     let items = tx.list("$1");
     let sql = format!(
         "INSERT INTO machines (app, machine_id, group_name, version, arch, oem, state, first_seen, last_seen, doc) \
@@ -338,7 +339,12 @@ pub struct Tally {
 pub async fn tallies(db: &Db) -> Result<Vec<Tally>, StoreError> {
     let sql = "SELECT group_name, version, state, COUNT(*) FROM machines GROUP BY group_name, version, state ORDER BY 1, 2, 3";
     let tally = |row: &Row| {
-        Ok(Tally { group: row.text(0)?.to_owned(), version: row.text(1)?.to_owned(), state: row.text(2)?.to_owned(), machines: row.count(3)? })
+        Ok(Tally {
+            group: row.text(0)?.to_owned(),
+            version: row.text(1)?.to_owned(),
+            state: row.text(2)?.to_owned(),
+            machines: row.count(3)?,
+        })
     };
     db.rows(sql, &[]).await?.iter().map(tally).collect()
 }

@@ -62,7 +62,9 @@ impl StoreError {
         // 40001 serialisation failure and 40P01 deadlock of Postgres; 5 and 517 are SQLITE_BUSY and its snapshot variant.
         match self {
             Self::Conflict(_) => true,
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&&*code)),
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&&*code))
+            }
             _ => false,
         }
     }

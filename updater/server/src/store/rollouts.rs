@@ -109,7 +109,8 @@ pub async fn index(tx: &mut Tx) -> Result<Vec<(String, ReleaseId, RolloutId)>, S
 /// # Errors
 /// The database's; [`StoreError::duplicate`] when the group has a rollout of this release already.
 pub async fn add(tx: &mut Tx, group: &str, rollout: &Rollout, population: u64, now: Time) -> Result<RolloutId, StoreError> {
-    let sql = "INSERT INTO rollouts (group_name, release_id, doc, state, population, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    let sql =
+        "INSERT INTO rollouts (group_name, release_id, doc, state, population, created_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
     let doc = serde_json::to_string(rollout)?;
     let values = args![group, rollout.release.0, doc, state_name(&rollout.state), number(population), now.0];
     let id = tx.row(sql, values).await?.map_or(Ok(0), |row| row.int(0))?;

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::JsonError;
+use crate::error::brief;
 use crate::limits::MAX_DEPTH;
 
 /// Reads one JSON value, refusing every ambiguity listed in the [module](super).
@@ -98,13 +99,13 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut folded = BTreeSet::new();
         while let Some(key) = members.next_key::<String>()? {
             if !key.is_ascii() {
-                return Err(self.refuse(JsonError::KeyNotAscii(key)));
+                return Err(self.refuse(JsonError::KeyNotAscii(brief(&key))));
             }
             if object.contains_key(&key) {
-                return Err(self.refuse(JsonError::DuplicateKey(key)));
+                return Err(self.refuse(JsonError::DuplicateKey(brief(&key))));
             }
             if !folded.insert(key.to_ascii_lowercase()) {
-                return Err(self.refuse(JsonError::KeyDiffersByCase(key)));
+                return Err(self.refuse(JsonError::KeyDiffersByCase(brief(&key))));
             }
             let value = members.next_value_seed(inner)?;
             object.insert(key, value);

@@ -1,10 +1,10 @@
 //! The members that all four files have.
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, brief};
 use crate::limits::MAX_VERSION;
 use crate::role::Role;
 
@@ -44,8 +44,8 @@ impl Header {
 }
 
 /// The rest of a `signed` object, through serde.
-pub(super) fn body<T: DeserializeOwned>(role: Role, signed: &Value) -> Result<T, Error> {
-    serde_json::from_value(signed.clone()).map_err(|error| Error::Malformed { role, reason: error.to_string() })
+pub(super) fn body<'a, T: Deserialize<'a>>(role: Role, signed: &'a Value) -> Result<T, Error> {
+    T::deserialize(signed).map_err(|error| Error::Malformed { role, reason: brief(&error.to_string()) })
 }
 
 /// A sha256 among `hashes`, which has to be there: the others alone are not enough for us.

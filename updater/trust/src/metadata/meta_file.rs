@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::header::sha256;
-use crate::error::Error;
+use crate::error::{Error, brief};
 use crate::limits::MAX_VERSION;
 use crate::role::Role;
 
@@ -29,7 +29,7 @@ pub(super) struct RawMetaFile {
 impl MetaFile {
     /// `role` is the file in which `raw` stands.
     pub(super) fn from_raw(role: Role, name: &str, raw: &RawMetaFile) -> Result<Self, Error> {
-        let malformed = |what: &str| Error::Malformed { role, reason: format!("its entry for {name} {what}") };
+        let malformed = |what: &str| Error::Malformed { role, reason: format!("its entry for {} {what}", brief(name)) };
         if raw.version == 0 || raw.version > MAX_VERSION {
             return Err(malformed("has a version out of bounds"));
         }

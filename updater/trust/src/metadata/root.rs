@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::header::{Header, body};
 use crate::envelope::Envelope;
-use crate::error::{Asked, Error};
+use crate::error::{Asked, Error, brief};
 use crate::key::{KeyId, PublicKey};
 use crate::limits::MAX_KEYS;
 use crate::role::Role;
@@ -124,7 +124,7 @@ fn usable_keys(listed: &BTreeMap<String, Value>) -> Result<BTreeMap<KeyId, Publi
     for (id, object) in listed {
         let computed = KeyId::of_object(object).map_err(|reason| Error::Json { role: Role::Root, reason })?;
         if computed.as_str() != id {
-            return Err(Error::KeyId { listed: id.clone(), computed });
+            return Err(Error::KeyId { listed: brief(id), computed });
         }
         match PublicKey::from_object(object) {
             Some(Ok(key)) => _ = keys.insert(computed, key),

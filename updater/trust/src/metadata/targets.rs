@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::header::{Header, body, sha256};
 use super::meta_file::{check_digest, check_length};
-use crate::error::Error;
+use crate::error::{Error, brief};
 use crate::name::TargetName;
 use crate::role::Role;
 use crate::verified::Verified;
@@ -119,7 +119,7 @@ impl Targets {
         let raw: Raw = body(Role::Targets, signed)?;
         let mut targets = BTreeMap::new();
         for (name, raw) in raw.targets {
-            let malformed = |what: &str| Error::Malformed { role: Role::Targets, reason: format!("its target {name:?} {what}") };
+            let malformed = |what: &str| Error::Malformed { role: Role::Targets, reason: format!("its target {} {what}", brief(&name)) };
             let sha256 = sha256(&raw.hashes).ok_or_else(|| malformed("has no good sha256"))?;
             if !raw.custom.is_object() && !raw.custom.is_null() {
                 return Err(malformed("has a `custom` that is not an object"));

@@ -4,7 +4,7 @@
 //! the earlier run, which the new ones are compared with, then the new ones.
 
 use super::{Refresh, Stage};
-use crate::error::Error;
+use crate::error::{Error, brief};
 use crate::limits::{MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES};
 use crate::metadata::{MetaFile, Snapshot, Targets, TimestampFile};
 use crate::role::Role;
@@ -52,10 +52,7 @@ impl Refresh {
             for (name, before) in &old.files {
                 match new.files.get(name) {
                     Some(after) => not_replaced(Role::Targets, Role::Snapshot, before, after)?,
-                    None => {
-                        let (role, listed_by) = (Role::Targets, Role::Snapshot);
-                        return Err(Error::Rollback { role, listed_by, trusted: before.version, found: 0 });
-                    }
+                    None => return Err(Error::Vanished { name: brief(name) }),
                 }
             }
         }

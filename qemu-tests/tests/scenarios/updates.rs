@@ -1,0 +1,267 @@
+//! A fleet of one moves to new releases, and survives bad ones: real images, a real server, real firmware.
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use camino::Utf8Path;
+use qemu_tests::images::Variant;
+use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::update_server::UpdateServer;
+use qemu_tests::vm::Vm;
+use serde_json::Value;
+
+use crate::system::booted_slot;
+
+/// The release that machines start from: the release suite alone.
+const INITIAL: &str = "1.0.0";
+/// The same OS with all updates of its suite.
+const UPDATED: &str = "1.0.1";
+/// The same once more.
+const NEXT: &str = "1.0.2";
+/// Docker does not start in it.
+const WITHOUT_DOCKER: &str = "1.0.3";
+/// Its kernel panics.
+const PANICS: &str = "1.0.4";
+
+/// How long a release may take from the check until the machine answers from its new slot, in KVM seconds.
+const UPDATE_SECS: u64 = 160;
+/// How long a trial may take to be committed after the machine answers, in KVM seconds.
+const COMMIT_SECS: u64 = 90;
+
+pub(crate) const TWICE: Scenario = Scenario {
+    name: "updates_twice_and_keeps_everything",
+    promise: "A machine on 1.0.0 moves to 1.0.1 and 1.0.2 by itself, slots A, B, A; Docker volumes and changes in /etc are still there.",
+    variant: Variant::Vm,
+    seconds: 560,
+    allowed: &[],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
+        let vm = &fleet.vm;
+        vm.guest().check(
+            "echo kept > /etc/slipway-probe && echo '# kept' >> /etc/hosts && docker volume create probe && \
+             echo kept > /var/lib/docker/volumes/probe/_data/file && sync",
+        )?;
+        for (version, slot) in [(UPDATED, 'b'), (NEXT, 'a')] {
+            let boot = vm.wait_for_agent()?;
+            fleet.server.roll_out(version)?;
+            vm.guest().check("updater check")?;
+            fleet.wait_for_other_boot(&boot)?;
+            ensure!(booted_slot(vm)? == slot, "{version} runs from slot {}", booted_slot(vm)?);
+            fleet.wait_for_version(version)?;
+            vm.guest().check(&format!("grep -qx 'default slipway-{slot}.efi' /boot/loader/loader.conf"))?;
+            vm.guest().check("grep -qx kept /etc/slipway-probe && tail -n1 /etc/hosts | grep -qx '# kept'")?;
+            vm.guest().check("docker volume ls -q | grep -qx probe && grep -qx kept /var/lib/docker/volumes/probe/_data/file")?;
+            fleet.server_knows(|machine| machine["version"] == version)?;
+        }
+        let boot = vm.reboot()?;
+        ensure!(booted_slot(vm)? == 'a', "the committed slot does not stay ({boot})");
+        Ok(())
+    },
+};
+
+pub(crate) const BAD_DOCKER: Scenario = Scenario {
+    name: "release_without_docker_is_rolled_back_and_quarantined",
+    promise: "A release whose Docker does not start is left again by itself, is never tried again, and the server shows the cause.",
+    variant: Variant::Vm,
+    seconds: 480,
+    allowed: &["Failed to start", "Dependency failed for"],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
+        fleet.falls_back_from(WITHOUT_DOCKER, "docker")
+    },
+};
+
+pub(crate) const BAD_KERNEL: Scenario = Scenario {
+    name: "release_that_panics_is_rolled_back_and_quarantined",
+    promise: "A release whose kernel panics gives way to the old one by itself and is never tried again.",
+    variant: Variant::Vm,
+    seconds: 420,
+    allowed: &["Kernel panic", "Unable to mount root"],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
+        fleet.falls_back_from(PANICS, "trial")
+    },
+};
+
+pub(crate) const BAD_ROOT: Scenario = Scenario {
+    name: "root_corrupted_after_the_flip_is_rolled_back",
+    promise: "A root that is damaged between the flip and the reboot does not run: verity refuses it and the old slot comes back.",
+    variant: Variant::Vm,
+    seconds: 420,
+    allowed: &[
+        "Failed to start",
+        "Failed to mount",
+        "Dependency failed for",
+        "Timed out waiting for device",
+        "emergency.target",
+        "I/O error",
+        "corrupted",
+    ],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"")?;
+        let vm = &fleet.vm;
+        fleet.server.roll_out(UPDATED)?;
+        fleet.apply()?;
+        // The superblock of the file system: without it nothing of the slot can run.
+        vm.guest().check("dd if=/dev/urandom of=/dev/disk/by-partlabel/root-b bs=4096 count=64 conv=notrunc,fsync")?;
+        let boot = vm.wait_for_agent()?;
+        vm.guest().check("updater reboot")?;
+        fleet.wait_for_other_boot(&boot)?;
+        fleet.is_back_on(INITIAL, UPDATED, "trial")
+    },
+};
+
+pub(crate) const INTERRUPTED: Scenario = Scenario {
+    name: "interruptions_lose_nothing",
+    promise: "When the server goes away or the power fails in the middle of an update, the machine goes on with what it has; when the \
+              power fails in the middle of the trial, the old release comes back.",
+    variant: Variant::Vm,
+    seconds: 520,
+    allowed: &[],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"\nwait-for-users = \"0s\"")?;
+        let vm = &fleet.vm;
+        fleet.limit_bandwidth(4 << 20)?;
+        fleet.server.roll_out(UPDATED)?;
+        vm.guest().check("systemd-run --quiet --unit=apply updater apply")?;
+        fleet.wait_for_progress(10)?;
+        fleet.server.stop();
+        ensure!(fleet.bootable_entries()? == ["slipway-a.efi"], "a slot that is being written can be booted");
+        fleet.server.resume()?;
+        fleet.wait_for_progress(30)?;
+
+        let boot = vm.wait_for_agent()?;
+        vm.reset()?;
+        vm.wait_for_boot_after(&boot)?;
+        let boot = vm.wait_for_boot()?;
+        ensure!(booted_slot(vm)? == 'a', "slot a does not come back after a power cut");
+        ensure!(fleet.bootable_entries()? == ["slipway-a.efi"], "a half-written slot can be booted");
+        fleet.limit_bandwidth(1 << 30)?;
+        fleet.apply()?;
+        ensure!(fleet.bootable_entries()? == ["slipway-a.efi", "slipway-b.efi"], "the staged slot cannot be booted");
+
+        vm.guest().check("updater reboot")?;
+        let trial = fleet.wait_for_other_boot(&boot)?;
+        ensure!(booted_slot(vm)? == 'b', "the trial did not boot slot b");
+        vm.reset()?;
+        fleet.wait_for_other_boot(&trial)?;
+        fleet.is_back_on(INITIAL, UPDATED, "trial")
+    },
+};
+
+/// A server and a machine that knows it.
+struct Fleet {
+    server: UpdateServer,
+    vm: Arc<Vm>,
+    reboot: &'static str,
+}
+
+impl Fleet {
+    fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
+        let server = UpdateServer::start(bench.logs())?;
+        server.publish(&bench.images().repository())?;
+        let mut spec = bench.spec()?;
+        spec.image = bench.images().release(version)?;
+        spec.services = vec![server.service()];
+        let vm = bench.start("vm", &spec)?;
+        vm.wait_for_boot()?;
+        let fleet = Self { server, vm, reboot };
+        fleet.configure("")?;
+        Ok(fleet)
+    }
+
+    fn configure(&self, more: &str) -> anyhow::Result<()> {
+        let url = UpdateServer::guest_url();
+        let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{}\n[health]\ndeadline = \"8m\"\n", self.reboot);
+        self.vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
+    }
+
+    fn limit_bandwidth(&self, bytes: u64) -> anyhow::Result<()> {
+        self.configure(&format!("bandwidth-limit = {bytes}"))
+    }
+
+    /// What `updater status` says.
+    fn status(&self) -> anyhow::Result<Value> {
+        let output = self.vm.guest().check("updater status --json")?;
+        serde_json::from_str(&output.stdout).context("reading the status")
+    }
+
+    /// Stages what the server offers, and waits for it.
+    fn apply(&self) -> anyhow::Result<()> {
+        self.vm.guest().check_for("updater apply", UPDATE_SECS)?;
+        Ok(())
+    }
+
+    fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
+        self.vm.wait(&format!("{percent} % are written"), UPDATE_SECS, || {
+            let status = self.status()?;
+            Ok(status["progress"].as_f64().filter(|done| *done >= percent as f64))
+        })?;
+        Ok(())
+    }
+
+    fn wait_for_other_boot(&self, old: &str) -> anyhow::Result<String> {
+        let boot = self
+            .vm
+            .wait("the machine answers from another boot", UPDATE_SECS, || Ok(self.vm.guest().boot_id().ok().filter(|boot| boot != old)))?;
+        Ok(boot)
+    }
+
+    /// Waits until `version` runs and is the one that stays.
+    fn wait_for_version(&self, version: &str) -> anyhow::Result<()> {
+        self.vm.wait(&format!("{version} is committed"), COMMIT_SECS, || {
+            let status = self.status()?;
+            Ok((status["version"] == version && status["state"] == "idle").then_some(()))
+        })
+    }
+
+    fn bootable_entries(&self) -> anyhow::Result<Vec<String>> {
+        let output = self.vm.guest().check("cd /boot/EFI/Linux && ls -1d *.efi")?;
+        Ok(output.stdout.lines().map(str::to_owned).collect())
+    }
+
+    fn server_knows(&self, good: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        let id = self.vm.guest().check("cat /etc/machine-id")?.text().to_owned();
+        self.vm.wait("the server knows", COMMIT_SECS, || {
+            let page = self.server.machine(&id)?;
+            Ok(good(&page["machine"]).then_some(()))
+        })
+    }
+
+    /// Rolls out a bad release and sees it go.
+    fn falls_back_from(&self, version: &str, cause: &str) -> anyhow::Result<()> {
+        let boot = self.vm.wait_for_agent()?;
+        self.server.roll_out(version)?;
+        self.vm.guest().check("updater check")?;
+        let mut boot = self.wait_for_other_boot(&boot)?;
+        if booted_slot(&self.vm)? == 'b' {
+            boot = self.wait_for_other_boot(&boot)?;
+        }
+        ensure!(booted_slot(&self.vm)? == 'a', "slot b stays ({boot})");
+        self.is_back_on(INITIAL, version, cause)
+    }
+
+    /// The machine runs `version`, `bad` is quarantined with a cause, and another check leaves it alone.
+    fn is_back_on(&self, version: &str, bad: &str, cause: &str) -> anyhow::Result<()> {
+        let vm = &self.vm;
+        vm.wait_for_boot()?;
+        let status = vm.wait("the updater has understood", COMMIT_SECS, || {
+            let status = self.status()?;
+            Ok((!status["quarantined"].as_array().is_none_or(Vec::is_empty)).then_some(status))
+        })?;
+        ensure!(status["version"] == version, "it runs {}", status["version"]);
+        let quarantined = status["quarantined"].to_string();
+        ensure!(quarantined.contains(bad), "quarantined is {quarantined}");
+        ensure!(status.to_string().to_lowercase().contains(cause), "the cause is not told: {status}");
+        let boot = vm.wait_for_agent()?;
+        let check = vm.guest().run("updater check")?;
+        ensure!(check.stdout.contains("quarantine") || check.stderr.contains("quarantine"), "a check says: {check}");
+        ensure!(vm.guest().boot_id()? == boot, "it was tried again");
+        ensure!(self.bootable_entries()?.len() <= 2);
+        let id = vm.guest().check("cat /etc/machine-id")?.text().to_owned();
+        vm.wait("the server shows the cause", COMMIT_SECS, || {
+            let page = self.server.machine(&id)?;
+            Ok(page["events"].to_string().to_lowercase().contains(cause).then_some(()))
+        })
+    }
+}

@@ -1,0 +1,14 @@
+#!/bin/sh
+# programs.sh: compiles Slipway's own programs for the image into target/programs/bin and prints that folder.
+#
+# They are static, so that they run in the image whatever C library the build host has.
+set -eu
+cd "$(dirname "$0")/.."
+target=x86_64-unknown-linux-gnu
+out=target/programs/bin
+
+RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --quiet --profile dist --target "$target" \
+    --target-dir target/programs --package updater
+mkdir -p "$out"
+install --compare "target/programs/$target/dist/updater" "$out/updater"
+echo "$out"

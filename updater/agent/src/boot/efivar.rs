@@ -1,0 +1,160 @@
+//! EFI variables of the boot loader, through efivarfs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
+
+/// Vendor GUID of systemd-boot's variables (its Boot Loader Interface).
+const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Non-volatile, and accessible to boot services and to the running system.
+const ATTRIBUTES: u32 = 7;
+/// Longest value read, in bytes.
+const MAX_BYTES: u64 = 4096;
+
+/// A folder of EFI variables.
+#[derive(Debug, Clone)]
+pub struct EfiVariables {
+    folder: PathBuf,
+}
+
+impl Default for EfiVariables {
+    fn default() -> Self {
+        Self { folder: "/sys/firmware/efi/efivars".into() }
+    }
+}
+
+impl EfiVariables {
+    /// Variables below another folder, for tests.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Whether this machine has EFI variables at all.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}-{VENDOR}"))
+    }
+
+    /// The text of a variable; `None` when it is not set.
+    pub fn text(&self, name: &str) -> io::Result<Option<String>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        match File::open(self.path(name)) {
+            Ok(file) => file.take(MAX_BYTES).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(bytes.get(4..).map(decode))
+    }
+
+    /// Sets a variable and reads it back.
+    pub fn set_text(&self, name: &str, text: &str) -> io::Result<()> {
+        // Writing what is there already would only wear out the flash.
+        if self.text(name)?.as_deref() == Some(text) {
+            return Ok(());
+        }
+        let path = self.path(name);
+        unlock(&path)?;
+        let mut bytes = ATTRIBUTES.to_le_bytes().to_vec();
+        bytes.extend(encode(text));
+        // One write is one change: efivarfs takes a variable whole. O_TRUNC would first ask for an empty one, which deletes it.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(create_flags()?).open(&path)?;
+        let written = file.write(&bytes)?;
+        if written != bytes.len() {
+            return Err(io::Error::new(io::ErrorKind::WriteZero, "the firmware took only part of the variable"));
+        }
+        drop(file);
+        match self.text(name)? {
+            Some(now) if now == text => Ok(()),
+            now => Err(io::Error::other(format!("the firmware says {now:?} after {text:?} was written"))),
+        }
+    }
+
+    /// Removes a variable; that it is not set is fine.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        unlock(&path)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn create_flags() -> io::Result<i32> {
+    i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).map_err(io::Error::other)
+}
+
+/// efivarfs guards variables against an accidental `rm -rf` by the immutable flag.
+fn unlock(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match ioctl_getflags(&file) {
+        Ok(flags) if flags.contains(IFlags::IMMUTABLE) => Ok(ioctl_setflags(&file, flags - IFlags::IMMUTABLE)?),
+        // A file system without such flags needs no unlocking.
+        _ => Ok(()),
+    }
+}
+
+/// UTF-16, little endian, NUL-terminated.
+fn encode(text: &str) -> Vec<u8> {
+    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+}
+
+fn decode(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).take_while(|&unit| unit != 0);
+    char::decode_utf16(units).map(|character| character.unwrap_or('\u{fffd}')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_attributes_and_utf16_with_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let variables = EfiVariables::at(dir.path());
+        assert!(!variables.exist());
+        assert_eq!(variables.text("LoaderEntryDefault").unwrap(), None);
+        variables.set_text("LoaderEntryDefault", "b.efi").unwrap();
+        let path = dir.path().join("LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
+        assert_eq!(fs::read(path).unwrap(), b"\x07\0\0\0b\0.\0e\0f\0i\0\0\0");
+        assert_eq!(variables.text("LoaderEntryDefault").unwrap().as_deref(), Some("b.efi"));
+        variables.set_text("LoaderEntryDefault", "b.efi").unwrap();
+        assert!(variables.exist());
+        variables.remove("LoaderEntryDefault").unwrap();
+        variables.remove("LoaderEntryDefault").unwrap();
+        assert_eq!(variables.text("LoaderEntryDefault").unwrap(), None);
+    }
+
+    #[test]
+    fn odd_bytes_are_no_reason_to_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("Short", &b"\x07\0"[..]), ("Odd", b"\x07\0\0\0a\0b"), ("Lone", b"\x07\0\0\0\0\xd8")] {
+            fs::write(dir.path().join(format!("{name}-{VENDOR}")), bytes).unwrap();
+        }
+        let variables = EfiVariables::at(dir.path());
+        assert_eq!(variables.text("Short").unwrap(), None);
+        assert_eq!(variables.text("Odd").unwrap().as_deref(), Some("a"));
+        assert_eq!(variables.text("Lone").unwrap().as_deref(), Some("\u{fffd}"));
+    }
+
+    #[test]
+    fn a_firmware_that_does_not_take_it_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        // A regular file keeps the longer old value's end, as no firmware would: the decoded text still differs or not by content.
+        fs::create_dir(dir.path().join(format!("LoaderEntryDefault-{VENDOR}"))).unwrap();
+        assert!(EfiVariables::at(dir.path()).set_text("LoaderEntryDefault", "a.efi").is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! The [`Host`] of a real machine: glue over the modules that do the work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use payload::Version;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::task::spawn_blocking;
+
+use crate::boot::{self, Loader, Logind};
+use crate::daemon::host::{
+    Access, Booted, CheckAnswer, CheckReport, Event, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
+    VerifiedRelease, Wanted,
+};
+use crate::health;
+use crate::sandbox::messages::{FetchAnswer, OmahaAsk, presentable};
+use crate::sandbox::{FetchedFrames, Fetcher, Sources, Workers};
+use crate::slot::Facts;
+use crate::stage::{self, DiskSlot, Passive, Places};
+
+/// Longest wish of a server for the time until the next check.
+const POLL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The gate's unit may take this much longer than its checks.
+const HEALTH_SLACK: Duration = Duration::from_secs(60);
+
+/// Where everything is on a machine.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// How workers are reached.
+    pub workers: Workers,
+    /// Trusted metadata.
+    pub sources: Sources,
+    /// Partitions and ESP.
+    pub places: Places,
+    /// The boot loader's choices.
+    pub loader: Loader,
+    /// Facts about the machine.
+    pub facts: Facts,
+    /// What the health gate writes.
+    pub health: PathBuf,
+    /// Devices, for terminals.
+    pub dev: PathBuf,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            workers: Workers::of_the_image(),
+            sources: Sources { kept: "/var/lib/slipway/updater/tuf".into(), initial_root: "/usr/share/slipway/tuf/root.json".into() },
+            places: Places::default(),
+            loader: Loader::default(),
+            facts: Facts::default(),
+            health: health::REPORT.into(),
+            dev: "/dev".into(),
+        }
+    }
+}
+
+/// This machine.
+#[derive(Debug)]
+pub struct SystemHost {
+    layout: Layout,
+    booted: Booted,
+    logind: OnceCell<Logind>,
+    /// Whoever writes to the passive slot holds it.
+    slot: Arc<Mutex<()>>,
+    /// Expiry of the metadata seen last, for the metrics.
+    expires: std::sync::Mutex<Option<i64>>,
+}
+
+impl SystemHost {
+    /// Looks around.
+    pub fn open(layout: Layout) -> Result<Self, Failure> {
+        let booted = layout.facts.booted()?;
+        Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default(), expires: std::sync::Mutex::default() })
+    }
+
+    /// When the metadata seen last expires, in seconds since 1970.
+    #[must_use]
+    pub fn metadata_expiry(&self) -> Option<i64> {
+        self.expires.lock().map_or(None, |expires| *expires)
+    }
+
+    async fn logind(&self) -> Result<&Logind, Failure> {
+        self.logind.get_or_try_init(Logind::connect).await
+    }
+
+    /// The present for judging expiry: never before the image was made, nor before metadata was trusted last.
+    fn now(&self) -> i64 {
+        let past = [self.layout.facts.image_time(), newest(&self.layout.sources.kept)];
+        let past = past.into_iter().filter_map(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        trust::clock::latest(jiff::Timestamp::now(), past).as_second()
+    }
+
+    fn passive(&self, slot: Slot) -> Result<Box<dyn Passive>, Failure> {
+        let disk = DiskSlot::new(self.layout.places.clone(), self.booted.slot, slot);
+        Ok(Box::new(disk.map_err(|error| Failure::new(FailureKind::Disk, format!("finding slot {slot}: {error}")))?))
+    }
+}
+
+/// When trusted metadata was last written, in seconds since 1970: whatever the clock says now, it is not earlier than that.
+fn newest(folder: &std::path::Path) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    let times = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.metadata().ok()?.mtime()));
+    times.max().unwrap_or(0)
+}
+
+fn omaha(identity: &Identity, event: Option<Event>) -> OmahaAsk {
+    OmahaAsk {
+        app_id: identity.app_id.clone(),
+        machine_id: identity.machine_id.clone(),
+        boot_id: identity.boot_id.clone(),
+        version: identity.version.to_string(),
+        arch: identity.arch.clone(),
+        group: identity.group.clone(),
+        check: event.is_none(),
+        on_demand: false,
+        first: false,
+        pin: None,
+        event,
+    }
+}
+
+fn poll(seconds: Option<u32>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::from_secs(u64::from(seconds)).min(POLL_MAX))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::new(FailureKind::Internal, format!("a thread ended: {error}"))))
+}
+
+impl Host for SystemHost {
+    fn booted(&self) -> Booted {
+        self.booted.clone()
+    }
+
+    async fn check(&self, access: &Access, report: CheckReport) -> Result<CheckAnswer, Failure> {
+        let pin = report.pin.as_ref().map(ToString::to_string);
+        let ask = OmahaAsk { on_demand: report.on_demand, first: report.first, pin, ..omaha(&report.identity, None) };
+        match Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await? {
+            FetchAnswer::Update { version, bases, poll_seconds } => {
+                let version: Version = version.parse().map_err(|error| Failure::new(FailureKind::Response, format!("the offered version: {error}")))?;
+                Ok(CheckAnswer::Update(Offer { version, bases, poll_interval: poll(poll_seconds) }))
+            }
+            FetchAnswer::NoUpdate { info, poll_seconds } => {
+                Ok(CheckAnswer::NoUpdate { info: info.as_deref().map(presentable), poll_interval: poll(poll_seconds) })
+            }
+            _ => Err(Failure::new(FailureKind::Helper, "the fetcher answered a check like a report")),
+        }
+    }
+
+    async fn report(&self, access: &Access, report: Report) -> Result<(), Failure> {
+        let ask = omaha(&report.identity, Some(report.event));
+        Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await.map(drop)
+    }
+
+    async fn verify(&self, access: &Access, offer: &Offer, wanted: &Wanted) -> Result<VerifiedRelease, Refusal> {
+        let judged = crate::sandbox::verify(&self.layout.workers, &self.layout.sources, access, offer, wanted, self.now()).await?;
+        if let Ok(mut expires) = self.expires.lock() {
+            *expires = Some(judged.expires);
+        }
+        Ok(judged.release)
+    }
+
+    async fn stage(&self, access: &Access, release: &VerifiedRelease, slot: Slot, progress: impl Fn(u64, u64)) -> Result<(), Failure> {
+        let passive = self.passive(slot)?;
+        let lease = Arc::clone(&self.slot).lock_owned().await;
+        let mut frames = FetchedFrames::new(&self.layout.workers, access, release.bases.clone());
+        stage::stage(passive, lease, &release.release, &mut frames, progress).await
+    }
+
+    async fn bootable(&self, slot: Slot) -> Result<bool, Failure> {
+        let entry = self.layout.places.entry(slot);
+        blocking(move || entry.try_exists().map_err(|error| Failure::new(FailureKind::Boot, format!("looking for {}: {error}", entry.display())))).await
+    }
+
+    async fn flip(&self, slot: Slot) -> Result<(), Failure> {
+        self.logind().await?.set_one_shot(slot).await
+    }
+
+    async fn unflip(&self) -> Result<(), Failure> {
+        self.logind().await?.clear_one_shot().await
+    }
+
+    async fn discard(&self, slot: Slot) -> Result<(), Failure> {
+        let mut passive = self.passive(slot)?;
+        let lease = Arc::clone(&self.slot).lock_owned().await;
+        blocking(move || {
+            let result = passive.invalidate();
+            drop(lease);
+            result.map_err(|error| Failure::new(FailureKind::Disk, format!("removing the boot entry of slot {slot}: {error}")))
+        })
+        .await
+    }
+
+    async fn reboot(&self) -> Result<(), Failure> {
+        self.logind().await?.reboot("an update of the operating system").await
+    }
+
+    async fn health(&self, plan: &HealthPlan) -> HealthReport {
+        let patience = plan.deadline + HEALTH_SLACK;
+        let ran = async {
+            let path = self.layout.health.clone();
+            blocking(move || health::forget(&path).map_err(|error| Failure::new(FailureKind::Internal, format!("removing an old report: {error}")))).await?;
+            let logind = self.logind().await?;
+            let result = boot::start_unit(logind.bus(), health::UNIT, patience).await?;
+            health::read(&self.layout.health).map_err(|error| {
+                Failure::new(FailureKind::Internal, format!("{} ended ({result}) without a report: {error}", health::UNIT))
+            })
+        };
+        ran.await.unwrap_or_else(|failure: Failure| HealthReport { passed: false, cause: Some(presentable(&failure.text)), checks: Vec::new() })
+    }
+
+    async fn commit(&self, slot: Slot) -> Result<(), Failure> {
+        if slot != self.booted.slot {
+            return Err(Failure::new(FailureKind::Boot, format!("slot {slot} is not the one this machine runs from; only that one has proved itself")));
+        }
+        let loader = self.layout.loader.clone();
+        blocking(move || boot::commit(&loader, slot)).await
+    }
+
+    async fn roll_back_entry(&self, slot: Slot) -> Result<(), Failure> {
+        let loader = self.layout.loader.clone();
+        blocking(move || boot::commit(&loader, slot)).await
+    }
+
+    async fn logged_in_users(&self) -> Vec<String> {
+        let users = match self.logind().await {
+            Ok(logind) => logind.users().await,
+            Err(failure) => Err(failure),
+        };
+        let mut names: Vec<String> = users
+            .inspect_err(|failure| tracing::warn!(%failure, "nobody knows who is logged in"))
+            .map(|users| users.into_iter().map(|(name, _)| name).collect())
+            .unwrap_or_default();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    async fn warn_users(&self, text: &str) {
+        let Ok(logind) = self.logind().await else { return };
+        let Ok(users) = logind.users().await else { return };
+        let ttys: Vec<String> = users.into_iter().map(|(_, tty)| tty).filter(|tty| !tty.is_empty()).collect();
+        let (dev, text) = (self.layout.dev.clone(), text.to_owned());
+        let _ = spawn_blocking(move || boot::warn_users(&dev, &ttys, &text)).await;
+    }
+}

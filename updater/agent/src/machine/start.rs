@@ -1,0 +1,148 @@
+//! From whatever a reboot or a crash left behind back to work.
+
+use super::judge::ATTEMPTS_MAX;
+use super::persisted::{Phase, Trial};
+use super::schedule::RESUME_AFTER;
+use super::{Effect, Input, Machine, Now, State, TransitionError, Wait, Work};
+use crate::daemon::host::Slot;
+use crate::history::{Entry, What};
+
+/// Boots of one trial before the machine stops rebooting by itself. The second one happens only when somebody chose the slot in the boot
+/// menu or a commit was interrupted; a machine that keeps coming back must not reboot for ever.
+pub(super) const TRIAL_BOOTS_MAX: u32 = 3;
+
+/// Cause of a rollback nobody could tell about.
+const SILENCE: &str = "no word from the trial boot: it did not get as far as the health gate, or the boot loader went back";
+/// Cause when the power was lost between asking for the flip and knowing that it worked.
+const UNCLEAR: &str = "power was lost while the next boot was being directed to the slot, and it was not reached";
+
+impl Machine {
+    pub(super) fn start(&mut self, now: Now) -> Result<Vec<Effect>, TransitionError> {
+        if self.state != State::Starting {
+            return Err(self.state.unexpected(Input::Start.label()));
+        }
+        self.state = State::Idle;
+        self.plan_next_check(now);
+        let slot = self.booted.slot;
+        Ok(match self.persisted.phase.clone() {
+            Phase::Idle => self.start_at_rest(now),
+            Phase::Writing { slot: written, .. } => {
+                self.persisted.set_content(written, None);
+                self.persisted.phase = Phase::Idle;
+                self.plan_check_in(RESUME_AFTER.min(self.settings.check.first), now);
+                self.start_at_rest(now)
+            }
+            Phase::Flipped { trial, boot_id, confirmed } if boot_id == self.booted.boot_id => {
+                self.start_before_reboot(trial, confirmed, now)
+            }
+            Phase::Flipped { trial, .. } if trial.slot == slot => self.begin_trial(trial, 1, now),
+            Phase::Flipped { trial, confirmed, .. } => self.went_back(trial, if confirmed { SILENCE } else { UNCLEAR }.to_owned(), now),
+            Phase::Trial { trial, boot_id, boots, health } if trial.slot == slot => {
+                let boots = if boot_id == self.booted.boot_id { boots } else { boots.saturating_add(1) };
+                match health.filter(|report| !report.passed) {
+                    Some(report) => self.leave(trial, boots, report, now),
+                    None if boots > TRIAL_BOOTS_MAX => {
+                        let cause = format!("the slot was booted {boots} times without a result of the health gate");
+                        self.leave(trial, boots, failed_gate(cause), now)
+                    }
+                    None => self.begin_trial(trial, boots, now),
+                }
+            }
+            Phase::Trial { trial, health, .. } => {
+                let cause = health.and_then(|report| report.cause).unwrap_or_else(|| SILENCE.to_owned());
+                self.went_back(trial, cause, now)
+            }
+            Phase::Committing { trial } if trial.slot == slot => self.begin_commit(Some(trial)),
+            Phase::Committing { trial } => self.commit_was_lost(trial, now),
+            Phase::Discarding { slot: unwanted } if unwanted != slot => self.begin_discard(unwanted, None),
+            Phase::Discarding { .. } => {
+                self.persisted.phase = Phase::Idle;
+                self.start_at_rest(now)
+            }
+        })
+    }
+
+    fn start_at_rest(&mut self, now: Now) -> Vec<Effect> {
+        let slot = self.booted.slot;
+        if self.persisted.committed == Some(slot) {
+            return Vec::new();
+        }
+        let version = self.booted.version.clone();
+        let staged_here = self.persisted.content(slot) == Some(&version);
+        let never_committed = self.persisted.floor.as_ref().is_some_and(|floor| *floor < version);
+        if self.persisted.committed.is_some() && staged_here && never_committed {
+            // A flip that was taken back, or thought to have failed, happened after all: it is a trial like any other.
+            let previous =
+                self.persisted.content(slot.other()).or(self.persisted.floor.as_ref()).cloned().unwrap_or_else(|| version.clone());
+            let trial = Trial { slot, version: Some(version), previous, rollback_index: 0, rollback: false };
+            return self.begin_trial(trial, 1, now);
+        }
+        // Nothing is known against this slot, and it must be the default before the other one may be written.
+        self.begin_commit(None)
+    }
+
+    fn start_before_reboot(&mut self, trial: Trial, confirmed: bool, now: Now) -> Vec<Effect> {
+        if trial.slot == self.booted.slot {
+            self.persisted.phase = Phase::Idle;
+            return self.start_at_rest(now);
+        }
+        if confirmed {
+            self.state = State::WaitingForReboot { trial, wait: Wait::Deciding };
+            return self.decide_reboot(now);
+        }
+        let slot = trial.slot;
+        self.state = State::Staged(trial);
+        vec![Effect::Work(Work::Flip(slot))]
+    }
+
+    /// The trial's slot is not the one that runs: the machine went back.
+    fn went_back(&mut self, trial: Trial, cause: String, now: Now) -> Vec<Effect> {
+        if let Some(version) = &trial.version {
+            self.persisted.put_into_quarantine(version.clone(), &cause, now.wall);
+        }
+        let mut event = self.event(3, 0, trial.version.as_ref());
+        event.error_code = Some(ROLLBACK_DETECTED);
+        event.cause = Some(cause.clone());
+        event.previous_version = Some(trial.previous.clone());
+        self.persisted.post(event);
+        self.persisted.attempts = None;
+        let name =
+            trial.version.as_ref().map_or_else(|| format!("the release in slot {}", trial.slot), |version| format!("version {version}"));
+        self.persisted.last_error = Some(super::persisted::shortened(&format!("{name} failed its trial: {cause}")));
+        let log = Effect::Log(Entry { at: now.wall, what: What::RolledBack, version: trial.version.clone(), text: cause.clone() });
+        let mut effects = self.begin_discard(trial.slot, Some((trial.version, cause)));
+        effects.insert(1, log);
+        effects
+    }
+
+    /// Passed its trial, but the power was lost before it became the default: not the release's fault.
+    fn commit_was_lost(&mut self, trial: Trial, now: Now) -> Vec<Effect> {
+        if let Some(version) = trial.version.as_ref().filter(|_| !trial.rollback) {
+            self.persisted.fail_attempt(version, "power was lost while its slot was becoming the default", now.wall);
+        }
+        let failures = self.persisted.attempts.as_ref().map_or(0, |attempts| attempts.failures);
+        self.persisted.phase = Phase::Idle;
+        if failures < ATTEMPTS_MAX {
+            self.plan_check_in(RESUME_AFTER.min(self.settings.check.first), now);
+        }
+        let mut effects = vec![Effect::Persist];
+        effects.extend(self.start_at_rest(now));
+        effects
+    }
+
+    /// Makes the passive `slot` unbootable and forgets what it held.
+    pub(super) fn begin_discard(&mut self, slot: Slot, rolled_back: Option<(Option<payload::Version>, String)>) -> Vec<Effect> {
+        self.persisted.phase = Phase::Discarding { slot };
+        self.persisted.set_content(slot, None);
+        self.state = State::Discarding { slot, rolled_back };
+        vec![Effect::Persist, Effect::Work(Work::Discard(slot))]
+    }
+}
+
+/// Omaha error code "rollback detected".
+pub(super) const ROLLBACK_DETECTED: i64 = 44;
+
+/// A gate that never spoke.
+pub(super) fn failed_gate(cause: String) -> crate::daemon::host::HealthReport {
+    crate::daemon::host::HealthReport { passed: false, cause: Some(cause), checks: Vec::new() }
+}

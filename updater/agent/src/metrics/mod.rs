@@ -1,0 +1,1 @@
+//! Figures for the node exporter's textfile collector.

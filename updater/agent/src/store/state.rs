@@ -1,0 +1,119 @@
+//! `state.json`.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::machine::Persisted;
+use crate::machine::persisted::FORMAT;
+
+/// Largest `state.json` in bytes: every list in it is bounded, and this is several times what they can make.
+const STATE_BYTES_MAX: u64 = 1024 * 1024;
+/// Damaged files that are kept for a person to look at.
+const DAMAGED_KEPT: &str = "state.json.damaged";
+
+/// Something about the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{doing} {path}: {source}", path = .path.display())]
+    Io {
+        /// What was tried, as a gerund.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The state cannot be written as JSON, which is a bug.
+    #[error("writing the state as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The state as found on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The state, or a fresh one.
+    pub persisted: Persisted,
+    /// What was wrong with the file; it was put aside.
+    pub damage: Option<String>,
+}
+
+/// The folder with everything that survives a reboot.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store in `folder`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Io { doing: "making the folder", path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("state.json")
+    }
+
+    /// Reads the state. A file that makes no sense is renamed to `state.json.damaged`, and the machine starts from what it can see: what
+    /// it runs becomes the floor.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read or put aside.
+    pub fn load(&self) -> Result<Loaded, StoreError> {
+        let path = self.path();
+        let failed = |doing| {
+            let path = path.clone();
+            move |source| StoreError::Io { doing, path, source }
+        };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Loaded { persisted: Persisted::default(), damage: None }),
+            Err(error) => return Err(failed("opening")(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(STATE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed("reading"))?;
+        match parse(&bytes) {
+            Ok(persisted) => Ok(Loaded { persisted, damage: None }),
+            Err(reason) => {
+                std::fs::rename(&path, self.folder.join(DAMAGED_KEPT)).map_err(failed("putting aside"))?;
+                let damage =
+                    format!("{} was damaged ({reason}) and is now {DAMAGED_KEPT}; quarantine and floor start anew", path.display());
+                Ok(Loaded { persisted: Persisted::default(), damage: Some(damage) })
+            }
+        }
+    }
+
+    /// Writes the state durably.
+    ///
+    /// # Errors
+    /// It could not be written; the state on disk is the one before.
+    pub fn save(&self, persisted: &Persisted) -> Result<(), StoreError> {
+        let mut bytes = serde_json::to_vec_pretty(persisted)?;
+        bytes.push(b'\n');
+        super::replace(&self.path(), &bytes).map_err(|source| StoreError::Io { doing: "writing", path: self.path(), source })
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Persisted, String> {
+    if bytes.len() as u64 > STATE_BYTES_MAX {
+        return Err(format!("larger than {STATE_BYTES_MAX} bytes"));
+    }
+    let persisted: Persisted = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if persisted.format != FORMAT {
+        return Err(format!("format {}, this updater reads {FORMAT}", persisted.format));
+    }
+    Ok(persisted)
+}

@@ -1,0 +1,1 @@
+//! The command line of the TUF conformance suite over our own client.

@@ -1,0 +1,134 @@
+//! What happens by itself, once in a while: silent machines, the brake, the end of rollouts, chart points, and fresh metadata.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::checkin::batch::note_change;
+use crate::http::App;
+use crate::http::api::publish::record;
+use crate::policy::{Outcome, RolloutId, Span, State, Time};
+use crate::publish::{PublishError, online, switch, verify};
+use crate::store::{Db, StoreError, events, grants, rollouts};
+use crate::views;
+
+/// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
+const EVERY: Duration = Duration::from_secs(30);
+/// Least distance of two points in a rollout's chart.
+const POINT_EVERY: Span = Span::minutes(5);
+/// Grants that one transaction marks as silent, so that check-ins wait only for moments.
+const SILENT_AT_ONCE: i64 = 500;
+/// How long reports of machines are kept.
+const EVENTS_KEPT: Span = Span::hours(90 * 24);
+
+/// Runs until the server stops.
+pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = round(&app.db, app.now()).await {
+            app.metrics.database_error();
+            tracing::error!(%error, "looking after rollouts failed; it is tried again");
+        }
+        if let Err(error) = resign(&app).await {
+            tracing::error!(%error, "the metadata could not be signed afresh; machines refuse it when it expires");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// One round over all rollouts.
+///
+/// # Errors
+/// The database's; what was done is done, the rest comes with the next round.
+pub async fn round(db: &Db, now: Time) -> Result<(), StoreError> {
+    for stored in rollouts::list(db).await? {
+        match look_after(db, stored.rollout.id, now).await {
+            // Somebody else changed it at this moment: it is looked after again in the next round.
+            Err(error) if error.passing() => {}
+            result => result?,
+        }
+    }
+    let mut tx = db.begin().await?;
+    events::forget(&mut tx, now - EVENTS_KEPT).await?;
+    tx.commit().await
+}
+
+async fn look_after(db: &Db, id: RolloutId, now: Time) -> Result<(), StoreError> {
+    let last = rollouts::points(db, id).await?.pop();
+    let mut tx = db.begin().await?;
+    let Some(mut stored) = rollouts::lock(&mut tx, &[id]).await?.pop() else { return Ok(()) };
+    let before = (stored.rollout.clone(), stored.counts);
+    let running = matches!(stored.rollout.state, State::Running);
+    if running {
+        let release = crate::store::catalog::release(&mut tx, stored.rollout.release).await?;
+        if let Some(release) = release {
+            let people = rollouts::population(&mut tx, &stored.group, &release.release, stored.rollout.started_at, now).await?;
+            stored.counts.population = people;
+        }
+        let since = now - stored.rollout.settings.brake.silence;
+        let overdue = grants::overdue(&mut tx, id, since, SILENT_AT_ONCE).await?;
+        let mut changed = Vec::new();
+        for mut grant in overdue {
+            let before = grant.grant.outcome;
+            // Silence is no report: the storage sets it by itself.
+            stored.counts.change(grant.grant.canary, before, Outcome::Silent);
+            grant.grant.outcome = Outcome::Silent;
+            changed.push(grant);
+        }
+        grants::write(&mut tx, &changed).await?;
+        if let Some(change) = stored.rollout.advance(&stored.counts, now) {
+            tracing::info!(rollout = id.0, ?change, "a rollout changed by itself");
+            note_change(&mut tx, now, id, &change).await?;
+        }
+    }
+    let due = last.is_none_or(|last| now.since(last.at) >= POINT_EVERY && (running || last.counts != stored.counts));
+    if due {
+        let point = rollouts::Point { at: now, share: views::share(&stored.rollout, now), counts: stored.counts };
+        rollouts::add_point(&mut tx, id, &point).await?;
+    }
+    if before != (stored.rollout.clone(), stored.counts) {
+        rollouts::write(&mut tx, &mut stored).await?;
+    }
+    tx.commit().await
+}
+
+/// Signs timestamp and snapshot afresh when it is time, where this server has the online keys.
+///
+/// # Errors
+/// The disk's, or the keys are not those of the root.
+pub async fn resign(app: &App) -> Result<(), PublishError> {
+    let _one = app.publishing.lock().await;
+    let shared = app.clone();
+    let now = jiff::Timestamp::from_millisecond(app.now().0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let work = tokio::task::spawn_blocking(move || {
+        let published = verify::files(&shared.layout.tuf())?;
+        if let Some(fresh) = online::refresh(&published, &shared.keys, now)? {
+            switch::metadata(&shared.layout, &fresh)?;
+            tracing::info!("signed the metadata afresh");
+        }
+        Ok(())
+    });
+    work.await.unwrap_or_else(|error| Err(PublishError::Io { path: app.layout.tuf(), source: std::io::Error::other(error) }))
+}
+
+/// Completes what an earlier run published and did not record, because it was killed between the two.
+///
+/// # Errors
+/// What is published does not verify any more, or the database's.
+pub async fn reconcile(app: &App) -> anyhow::Result<()> {
+    let shared = app.clone();
+    let now = jiff::Timestamp::from_millisecond(app.now().0)?;
+    let verified =
+        tokio::task::spawn_blocking(
+            move || {
+                if shared.layout.tuf().exists() { verify::published(&shared.layout, now).map(Some) } else { Ok(None) }
+            },
+        )
+        .await??;
+    if let Some(releases) = verified {
+        record(app, &releases, "server").await.map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
+    }
+    Ok(())
+}

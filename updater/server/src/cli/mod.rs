@@ -1,0 +1,142 @@
+//! The command line: one file per subcommand, each only parses, calls the library and prints.
+
+pub mod fill;
+pub mod init;
+pub mod open;
+pub mod pages;
+pub mod serve;
+pub mod token;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Feeds a fleet: hears machines, decides which one gets which release and when, and hands out signed files.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version, max_term_width = 100, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print machine-readable JSON on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How the log on standard error is written.
+    #[arg(long, global = true, value_enum, default_value_t = Log::Text)]
+    log: Log,
+}
+
+/// What the program is called.
+const NAME: &str = "update-server";
+
+const AFTER: &str = "Examples:
+  update-server init --data /var/lib/slipway/server
+  update-server serve --data /var/lib/slipway/server --listen 0.0.0.0:8080
+  update-server token create --data /var/lib/slipway/server --name ci --role publisher --expires-in 90d
+
+Exit status: 0 done; 1 the work failed; 2 the command line is wrong.
+The log's level is set by SLIPWAY_LOG, e.g. SLIPWAY_LOG=debug.";
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Serve(serve::Args),
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Runs a rollout over an invented fleet in virtual time.
+    Simulate(crate::simulate::Args),
+    /// Prints the API's description (OpenAPI 3.1).
+    Openapi,
+    Completions(pages::Completions),
+    /// Prints the manual page.
+    Man,
+    #[command(hide = true)]
+    Load(crate::load::Args),
+    #[command(name = "internal-fill", hide = true)]
+    InternalFill(fill::Args),
+}
+
+/// What a subcommand needs to talk to its user.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    /// Standard output carries JSON.
+    pub json: bool,
+}
+
+impl Ui {
+    /// Writes one line of data to standard output. A reader that went away is not an error.
+    pub fn line(self, text: impl AsRef<str>) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", text.as_ref());
+        let _ = out.flush();
+    }
+
+    /// Writes `value` as indented JSON to standard output.
+    ///
+    /// # Errors
+    /// The value cannot be written as JSON.
+    pub fn data(self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        self.line(serde_json::to_string_pretty(value)?);
+        Ok(())
+    }
+}
+
+/// Parses the command line, runs the subcommand and maps its result to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPWAY_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match cli.log {
+        Log::Text => log.init(),
+        Log::Json => log.json().init(),
+    }
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let ui = Ui { json: cli.json };
+    let mut out = std::io::stdout();
+    match cli.command {
+        Command::Simulate(args) => return crate::simulate::run(&args, cli.json, &mut out),
+        Command::Openapi => return ui.data(&crate::http::openapi::document()),
+        Command::Completions(args) => return pages::completions(&args, &mut Cli::command(), &mut out),
+        Command::Man => return pages::man(Cli::command(), &mut out),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Init(args) => Box::pin(init::run(&args, ui)).await,
+            Command::Serve(args) => Box::pin(serve::run(args, ui)).await,
+            Command::Token(command) => Box::pin(token::run(&command, ui)).await,
+            Command::Load(args) => Box::pin(crate::load::run(&args, cli.json, &mut out)).await,
+            Command::InternalFill(args) => Box::pin(fill::run(&args, ui)).await,
+            Command::Simulate(_) | Command::Openapi | Command::Completions(_) | Command::Man => Ok(()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,112 @@
+//! Connections: their limits, and an orderly end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+
+use super::problem::Problem;
+
+/// How long a client may take to send its headers; machines need milliseconds.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long a request may take from its headers to the head of its answer. Uploads of a whole release are the longest.
+const REQUEST_TIME: Duration = Duration::from_secs(30 * 60);
+/// As above, for everything that is not an upload: a slow body must not hold a place.
+const SHORT_TIME: Duration = Duration::from_secs(30);
+/// Most bytes of all headers of a request.
+const HEADER_BYTES: usize = 16 * 1024;
+/// Most headers of a request.
+const HEADERS: usize = 64;
+/// Open connections; below the 20,000 files that a process may have open on common systems.
+pub const CONNECTIONS: usize = 15_000;
+/// How long running requests may take to end when the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Serves until `stop` says so, then ends connections as their requests end.
+///
+/// # Errors
+/// None today; accept errors are logged and survived.
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (draining, drained) = watch::channel(());
+    loop {
+        let place = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        let (stream, peer) = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of files, mostly: others end meanwhile.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (router, stop, alive) = (router.clone(), stop.clone(), drained.clone());
+        tokio::spawn(async move {
+            connection(stream, peer, router, stop).await;
+            drop((place, alive));
+        });
+    }
+    drop(listener);
+    drop(drained);
+    // Closed when the last connection is gone.
+    let _ = tokio::time::timeout(DRAIN, draining.closed()).await;
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let limit = if request.uri().path().starts_with("/api/v1/files/") || request.uri().path() == "/api/v1/publish" {
+            REQUEST_TIME
+        } else {
+            SHORT_TIME
+        };
+        let answer = router.clone().oneshot(request);
+        async move {
+            let slow = || Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "slow", "the request took too long", "").into_response();
+            Ok::<_, Infallible>(match tokio::time::timeout(limit, answer).await {
+                Ok(Ok(response)) => response,
+                Err(_) => slow(),
+            })
+        }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES.max(8192))
+        .max_headers(HEADERS)
+        .half_close(false);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = async { let _ = stop.wait_for(|stop| *stop).await; } => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+}

@@ -1,0 +1,11 @@
+//! The server as machines and people see it: over real connections, on SQLite and (with `SLIPWAY_TEST_POSTGRES=URL`) on Postgres.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod admin;
+mod fixture;
+mod limits;
+mod publish;
+mod roles;
+mod share;
+mod stock;
