@@ -120,6 +120,14 @@ pub fn over_tls(headers: &HeaderMap) -> bool {
     headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
+/// Whether it came without TLS over a network; browsers take a `Secure` cookie from their own machine all the same.
+#[must_use]
+pub fn plain_http(headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let host = origin.strip_prefix("http://").map(|authority| authority.rsplit_once(':').map_or(authority, |(host, _)| host));
+    host.is_some_and(|host| !["127.0.0.1", "localhost", "[::1]"].contains(&host))
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -149,6 +157,21 @@ mod tests {
             (&[], None, false),
         ] {
             assert_eq!(same_origin(&headers(sent), base), ours, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn knows_who_comes_without_tls() {
+        for (origin, plain) in [
+            ("http://updates.example", true),
+            ("http://updates.example:8080", true),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+            ("http://localhost", false),
+            ("https://updates.example", false),
+            ("null", false),
+        ] {
+            assert_eq!(plain_http(&headers(&[("origin", origin)])), plain, "{origin}");
         }
     }
 

@@ -56,6 +56,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "Not from here", message.to_owned(), ("/".to_owned(), "Overview"))
     }
 
+    /// A token on its way through a network for all to read, or a cookie that the browser would not keep.
+    #[must_use]
+    pub fn needs_tls(base_url: &str) -> Self {
+        let message = format!("Sign in over TLS, at {}. The token you just sent crossed the network unencrypted: revoke it.", tame(base_url));
+        Self::new(StatusCode::FORBIDDEN, "Not without TLS", message, (base_url.to_owned(), "Go there"))
+    }
+
     /// A form of an earlier session.
     #[must_use]
     pub fn stale_form() -> Self {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::frame::{Frame, Here};
-use super::guard::{Visitor, cookie, over_tls, same_origin, set_cookie};
+use super::guard::{Visitor, cookie, over_tls, plain_http, same_origin, set_cookie};
 use super::problem::{Problem, redirect};
 use super::{Page, answer, session};
 use crate::store::tokens;
@@ -67,6 +67,9 @@ pub async fn post(State(page): State<Page>, headers: HeaderMap, Form(input): For
     // Otherwise another site could sign its visitor in as somebody else and wait for what they do there.
     if !same_origin(&headers, page.base_url.as_deref()) {
         return Err(Problem::foreign());
+    }
+    if page.secure() && plain_http(&headers) {
+        return Err(Problem::needs_tls(page.base_url.as_deref().unwrap_or_default()));
     }
     let Some(token) = tokens::authenticate(&page.db, input.token.trim(), page.now()).await? else {
         let body = answer::page(&view(&input.next, true), page.now())?;
