@@ -76,14 +76,15 @@ pub const fn state_tone(state: Standing) -> &'static str {
     }
 }
 
-/// The address of the list narrowed to those that are not empty.
+/// The address of the list narrowed to those that are not empty; what is too long to be filtered by does not narrow it.
 #[must_use]
 pub fn filtered(group: &str, version: &str, state: &str) -> String {
     address(&[("group", group), ("version", version), ("state", state)])
 }
 
 fn address(parts: &[(&str, &str)]) -> String {
-    let given: Vec<String> = parts.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    let given = parts.iter().filter(|(_, value)| !value.is_empty() && value.chars().nth(TEXT_MAX).is_none());
+    let given: Vec<String> = given.map(|(name, value)| format!("{name}={}", escape(value))).collect();
     if given.is_empty() { "/machines".to_owned() } else { format!("/machines?{}", given.join("&")) }
 }
 
@@ -154,11 +155,11 @@ fn found(asked: &Asked, tallies: &[Tally], shown: usize) -> String {
     counted(number, if asked.narrowed() { "matching machine" } else { "machine" })
 }
 
-/// The values once each, the chosen one always among them.
+/// The values once each, the chosen one always among them; but none that cannot be shown as it is.
 fn choices(values: Vec<&str>, chosen: &str) -> Vec<Choice> {
     let mut once: Vec<&str> = Vec::new();
     for value in values.into_iter().chain([chosen]) {
-        if !value.is_empty() && !once.contains(&value) && (once.len() < CHOICES || value == chosen) {
+        if !value.is_empty() && tame(value) == value && !once.contains(&value) && (once.len() < CHOICES || value == chosen) {
             once.push(value);
         }
     }

@@ -24,7 +24,6 @@ fn assert_harmless(path: &str, name: &str, body: &str) {
     let tricky: Vec<char> = body.chars().filter(|c| (c.is_control() && *c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')).collect();
     assert!(tricky.is_empty(), "{path} {name}: {tricky:?}");
     assert_eq!((body.matches("<main").count(), body.matches("</main>").count(), body.matches("<script").count()), (1, 1, 1), "{path} {name}");
-    assert!(!body.contains("49"), "{path} {name}: nothing is evaluated");
 }
 
 async fn poison(fleet: &Fleet, text: &str) -> String {
@@ -85,6 +84,7 @@ async fn hostile_text_is_shown_and_does_nothing() {
             let answer = fleet.get(path, &cookie).await;
             assert_eq!(answer.status, 200, "{path} {name}");
             assert_harmless(path, name, &answer.body);
+            assert!(name != "template" || answer.body.contains("{{ 7*7 }}") , "{path}: shown as it was said");
         }
     }
 }
@@ -118,8 +118,7 @@ async fn very_long_text_does_not_fill_the_page() {
     for path in ["/", "/rollouts", "/rollouts/2", &format!("/machines/{id}"), "/history"] {
         let body = fleet.get(path, &cookie).await.body;
         assert!(body.len() < 40_000, "{path}: {} bytes", body.len());
-        assert!(!body.contains(&"ü".repeat(201)) || path == "/", "{path}");
+        assert!(!body.contains(&"ü".repeat(201)), "{path}");
     }
-    // The filter keeps whole values: a cut one would find nothing.
-    assert!(fleet.get("/machines", &cookie).await.body.len() < before + 2_000_000);
+    assert!(fleet.get("/machines", &cookie).await.body.len() < before + 5_000);
 }
