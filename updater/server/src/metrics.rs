@@ -38,6 +38,7 @@ struct Machines {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RolloutLabels {
+    id: i64,
     group: String,
     version: String,
     what: String,
@@ -163,7 +164,12 @@ impl Metrics {
                 ("silent", counts.silent as f64),
             ];
             for (what, value) in numbers {
-                let labels = RolloutLabels { group: progress.group.clone(), version: progress.version.to_string(), what: what.to_owned() };
+                let labels = RolloutLabels {
+                    id: progress.id.0,
+                    group: progress.group.clone(),
+                    version: progress.version.to_string(),
+                    what: what.to_owned(),
+                };
                 self.rollouts.get_or_create(&labels).set(value);
             }
         }

@@ -33,5 +33,9 @@ pub async fn run(args: &Args, ui: Ui) -> anyhow::Result<()> {
     note(&mut tx, now, "local", "token.create", &format!("token/{}", token.id), None::<&()>, Some(&token)).await?;
     tx.commit().await?;
     db.close().await;
-    if ui.json { ui.data(&json!({ "data": args.place.data, "token": secret })) } else { Ok(ui.line(secret)) }
+    if ui.json {
+        return ui.data(&json!({ "data": args.place.data, "token": secret }));
+    }
+    ui.line(secret);
+    Ok(())
 }

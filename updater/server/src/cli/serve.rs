@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
@@ -18,6 +19,9 @@ use crate::publish::online;
 
 /// Connections that may wait to be taken: a fleet that comes back after a power cut.
 const BACKLOG: u32 = 4096;
+
+/// How long the last batch may take when the server stops; a connection that does not end keeps its task waiting.
+const LAST_BATCH: Duration = Duration::from_secs(10);
 
 /// Serves machines and people until SIGTERM or SIGINT; then lets running requests end.
 ///
@@ -66,10 +70,12 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
         end().await;
         let _ = stopping.send(true);
     });
-    serve::serve(listener, routes::router(app), stop).await?;
+    serve::serve(listener, routes::router(app), serve::Patience::default(), stop).await?;
     looking_after.await.context("the background task died")?;
     // All handles of the writer are gone now: it commits what it has and ends.
-    writer.await.context("the task that commits check-ins died")?;
+    if let Ok(ended) = tokio::time::timeout(LAST_BATCH, writer).await {
+        ended.context("the task that commits check-ins died")?;
+    }
     db.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -4,7 +4,7 @@
 //! - [`routes`]: the one table of routes, from which the router, the role checks and the API description are made
 //! - [`update`]: the Omaha endpoint; [`files`]: metadata and targets
 //! - [`auth`], [`problem`], [`body`]: who asks, what went wrong, and JSON with helpful errors
-//! - [`api`]: administration
+//! - [`api`]: what people steer, one file per noun
 //! - [`serve`]: connections, their limits, and an orderly end
 
 pub mod api;

@@ -134,7 +134,6 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The router of the whole table.
-#[must_use]
 pub fn router(app: App) -> Router {
     let page = crate::page::router(crate::page::Page::new(app.db.clone(), app.clock.clone(), app.settings.base_url.clone()));
     let mut router = Router::new();

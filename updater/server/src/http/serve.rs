@@ -16,12 +16,23 @@ use tower::ServiceExt;
 
 use super::problem::Problem;
 
-/// How long a client may take to send its headers; machines need milliseconds.
-const HEADER_TIME: Duration = Duration::from_secs(10);
-/// How long a request may take from its headers to the head of its answer. Uploads of a whole release are the longest.
-const REQUEST_TIME: Duration = Duration::from_secs(30 * 60);
-/// As above, for everything that is not an upload: a slow body must not hold a place.
-const SHORT_TIME: Duration = Duration::from_secs(30);
+/// How long clients may take; tests are less patient.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To send the headers; machines need milliseconds.
+    pub headers: Duration,
+    /// From the headers to the head of the answer: a slow body must not hold a place.
+    pub request: Duration,
+    /// As above, for uploads and publishing.
+    pub upload: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { headers: Duration::from_secs(10), request: Duration::from_secs(30), upload: Duration::from_secs(30 * 60) }
+    }
+}
+
 /// Most bytes of all headers of a request.
 const HEADER_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
@@ -35,16 +46,16 @@ const DRAIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// None today; accept errors are logged and survived.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (draining, drained) = watch::channel(());
     loop {
         let place = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
             place = Arc::clone(&places).acquire_owned() => place,
         };
         let (stream, peer) = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -57,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         };
         let (router, stop, alive) = (router.clone(), stop.clone(), drained.clone());
         tokio::spawn(async move {
-            connection(stream, peer, router, stop).await;
+            connection(stream, peer, router, patience, stop).await;
             drop((place, alive));
         });
     }
@@ -68,16 +79,20 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     Ok(())
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>) {
+/// Waits until the server is told to stop, or nobody is left who could tell.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The value that comes back is locked and must not be held any longer.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let limit = if request.uri().path().starts_with("/api/v1/files/") || request.uri().path() == "/api/v1/publish" {
-            REQUEST_TIME
-        } else {
-            SHORT_TIME
-        };
+        let path = request.uri().path();
+        let long = path.starts_with("/api/v1/files/") || path == "/api/v1/publish" || path == "/api/v1/releases";
+        let limit = if long { patience.upload } else { patience.request };
         let answer = router.clone().oneshot(request);
         async move {
             let slow = || Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "slow", "the request took too long", "").into_response();
@@ -89,7 +104,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut sto
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(patience.headers)
         .max_buf_size(HEADER_BYTES.max(8192))
         .max_headers(HEADERS)
         .half_close(false);
@@ -97,7 +112,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut sto
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = async { let _ = stop.wait_for(|stop| *stop).await; } => None,
+        () = told(&mut stop) => None,
     };
     let ended = match ended {
         Some(ended) => ended,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Grant;
+
 /// What has become of one grant. The storage keeps exactly one per machine and rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,8 +24,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
-    /// Machines of the group, of the release's application and architecture, that were first seen before the rollout
-    /// began and last seen within [`LIVE_DAYS`]. Recounted from time to time; the share is a share of this number.
+    /// Machines of the group, of the release's application and architecture, that were first seen when the rollout
+    /// began or before, and last seen within [`LIVE_DAYS`]. Recounted from time to time; the share is a share of this number.
     pub population: u64,
     /// Machines that were ever granted the release in this rollout, whatever became of it. Never falls.
     pub granted: u64,
@@ -107,7 +109,21 @@ impl Counts {
         }
     }
 
-    /// Books that the outcome of one grant changed.
+    /// Books what a machine says (or shows) about the release of this rollout, in its grant and in these sums; whether
+    /// anything changed, so that both must be written.
+    ///
+    /// `grant` is the machine's own. Without one nothing is booked: whoever invents machines, or lets real ones report about
+    /// a release that they were never granted, can neither pull the brake nor hurry the ramp. And since a grant has one
+    /// outcome, a machine counts once, however often it reports.
+    pub fn book(&mut self, grant: Option<&mut Grant>, report: Outcome) -> bool {
+        let Some(grant) = grant else { return false };
+        let Some(outcome) = grant.outcome.after(report) else { return false };
+        self.change(grant.canary, grant.outcome, outcome);
+        grant.outcome = outcome;
+        true
+    }
+
+    /// Books that the outcome of one grant changed; [`Self::book`] is what to call with a report.
     pub fn change(&mut self, canary: bool, from: Outcome, to: Outcome) {
         for (outcome, up) in [(from, false), (to, true)] {
             let step = |sum: &mut u64| *sum = if up { sum.saturating_add(1) } else { sum.saturating_sub(1) };
@@ -128,7 +144,9 @@ impl Counts {
 
 impl Outcome {
     /// What becomes of this outcome when the machine says (or shows) something new; `None` when nothing changes.
-    /// A rollback is final: the machine never tries the release again. Silence is no report: see [`Outcome::Silent`].
+    /// A rollback is final: the machine never tries the release again. A failure stands until the machine completes after
+    /// all: if a sign of life or a new try undid it, machines that fail all day long would never pull the brake. A sign of
+    /// life ([`Outcome::Pending`]) ends a silence and nothing else.
     #[must_use]
     pub fn after(self, report: Self) -> Option<Self> {
         let next = match (self, report) {
@@ -136,5 +154,71 @@ impl Outcome {
             (_, report) => report,
         };
         (next != self).then_some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::fixture::{START, counts, rollout};
+    use crate::policy::{Brake, Verdict, judge};
+
+    const GRANT: Grant = Grant { at: START, canary: false, outcome: Outcome::Pending };
+
+    #[test]
+    fn forged_failures_of_machines_without_a_grant_do_not_count() {
+        let (mut rollout, mut counts) = (rollout("0h:100"), counts(100, 10));
+        let before = counts;
+        for report in [Outcome::RolledBack, Outcome::Failed, Outcome::Silent, Outcome::Completed].repeat(1_000) {
+            assert!(!counts.book(None, report), "{report:?}");
+        }
+        assert_eq!((counts, rollout.advance(&counts, START)), (before, None));
+        // The same word from machines with a grant stops it.
+        let mut granted = [GRANT; 10];
+        assert!(granted.iter_mut().all(|grant| counts.book(Some(grant), Outcome::RolledBack)));
+        assert!(rollout.advance(&counts, START).is_some());
+    }
+
+    #[test]
+    fn one_machine_counts_once_however_often_it_reports() {
+        let (mut rollout, mut counts, mut grant) = (rollout("0h:100"), counts(100, 10), GRANT);
+        for report in [Outcome::Failed, Outcome::Failed, Outcome::Pending, Outcome::Failed, Outcome::Completed, Outcome::Failed].repeat(500)
+        {
+            counts.book(Some(&mut grant), report);
+            assert!(counts.bad() <= 1 && counts.judged() <= 1, "{counts:?}");
+            assert_eq!(judge(&counts, &Brake::default(), false), Verdict::Continue, "one in twenty is tolerated");
+            assert_eq!(rollout.advance(&counts, START), None);
+        }
+        assert!(counts.book(Some(&mut grant), Outcome::RolledBack));
+        for report in [Outcome::Completed, Outcome::Failed, Outcome::Pending, Outcome::RolledBack] {
+            assert!(!counts.book(Some(&mut grant), report), "a rollback is final, {report:?} changes nothing");
+        }
+        assert_eq!((counts.rolled_back, counts.bad(), counts.judged()), (1, 1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn the_sums_are_those_of_the_grants_whatever_anybody_reports(
+            reports in prop::collection::vec((0usize..20, prop::sample::select(vec![
+                Outcome::Pending, Outcome::Completed, Outcome::Failed, Outcome::RolledBack, Outcome::Silent,
+            ])), 0..200),
+        ) {
+            // The first ten machines have a grant, every third of them as a canary; the others only claim to.
+            let mut grants: BTreeMap<usize, Grant> = (0..10).map(|index| (index, Grant { canary: index % 3 == 0, ..GRANT })).collect();
+            let mut counts = Counts::NONE;
+            grants.values().for_each(|grant| counts.grant(grant.canary));
+            for (machine, report) in reports {
+                counts.book(grants.get_mut(&machine), report);
+            }
+            let with = |outcome, canary: bool| grants.values().filter(|grant| grant.outcome == outcome && (grant.canary || !canary)).count() as u64;
+            let bad = |canary| [Outcome::Failed, Outcome::RolledBack, Outcome::Silent].iter().map(|outcome| with(*outcome, canary)).sum::<u64>();
+            prop_assert_eq!((counts.granted, counts.completed, counts.bad()), (10, with(Outcome::Completed, false), bad(false)));
+            prop_assert_eq!(counts.in_flight(), with(Outcome::Pending, false));
+            prop_assert_eq!((counts.canaries.completed, counts.canaries.bad), (with(Outcome::Completed, true), bad(true)));
+        }
     }
 }

@@ -29,7 +29,8 @@ pub struct Grant {
 /// Deciding first without a lock and repeating the decision inside the transaction only for those that would be granted
 /// keeps the lock away from nearly every check-in. Where one conditional statement is preferred to a lock:
 /// `update rollouts set granted = granted + 1 where id = ? and revision = ? and granted < ALLOWED`, with `revision`
-/// changed by everything else that writes the row, and `ALLOWED` from here.
+/// changed by everything else that writes the row and taken from the very read that was decided on, and `ALLOWED` from here.
+/// Not with a limit of parallel machines: outcomes change how many are busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Ticket {

@@ -40,7 +40,7 @@ pub enum Follow {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Settings {
-    /// The share of machines that may have been granted the release, over time.
+    /// The share of machines that may have been granted the release, over time; without it everybody at once.
     pub ramp: Ramp,
     /// Who goes first.
     pub canaries: Canaries,

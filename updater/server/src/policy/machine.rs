@@ -30,7 +30,7 @@ pub struct Machine {
     /// Versions that failed on it and that it will never try again.
     #[serde(default)]
     pub quarantined: Vec<Version>,
-    /// When the server first heard of it. Machines that appear after a rollout began come last in it.
+    /// When the server first heard of it. Machines that appear after a rollout began get the release when its ramp is at 100 %.
     pub first_seen: Time,
     /// When the server last heard of it.
     pub last_seen: Time,

@@ -68,7 +68,8 @@ struct Database {
 #[derive(Debug, Clone)]
 struct Server {
     seen: Database,
-    wants: Option<(usize, Ticket)>,
+    /// For whom, with the ticket, and the revision of the facts it was decided on.
+    wants: Option<(usize, Ticket, u64)>,
 }
 
 fn ask(database: &Database, group: &Group, index: usize) -> Decision {
@@ -115,21 +116,20 @@ fn act(action: Action, database: &mut Database, servers: &mut [Server], group: &
         Action::Read(server) => servers[server].seen = database.clone(),
         Action::Ask(server, index) => {
             let server = &mut servers[server];
-            server.wants = ask(&server.seen, group, index).ticket().map(|ticket| (index, *ticket));
+            server.wants = ask(&server.seen, group, index).ticket().map(|ticket| (index, *ticket, server.seen.revision));
         }
         Action::Commit(server) => {
-            if let Some((index, _)) = servers[server].wants.take()
+            if let Some((index, ..)) = servers[server].wants.take()
                 && let Some(ticket) = ask(database, group, index).ticket().copied()
             {
                 write(database, group, index, ticket.canary)?;
             }
         }
         Action::CommitIf(server) => {
-            let server = &mut servers[server];
-            if let Some((index, ticket)) = server.wants.take()
+            if let Some((index, ticket, revision)) = servers[server].wants.take()
                 && group.parallel.is_none()
                 && !database.grants.contains_key(&index)
-                && server.seen.revision == database.revision
+                && revision == database.revision
                 && database.counts.granted < ticket.allowed
             {
                 write(database, group, index, ticket.canary)?;
@@ -148,12 +148,7 @@ fn act(action: Action, database: &mut Database, servers: &mut [Server], group: &
             }
         }
         Action::Report(index, outcome) => {
-            if let Some(grant) = database.grants.get_mut(&index)
-                && let Some(after) = grant.outcome.after(outcome)
-            {
-                database.counts.change(grant.canary, grant.outcome, after);
-                grant.outcome = after;
-            }
+            database.counts.book(database.grants.get_mut(&index), outcome);
             advance(database);
         }
         Action::Recount(population) => {

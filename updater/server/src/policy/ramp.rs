@@ -1,4 +1,12 @@
 //! The share of machines that may have been granted a release, over the time the rollout has been running.
+//!
+//! Without a ramp everybody may have it at once. A good one to begin with on a larger fleet is
+//! `0h:1,2h:5,12h:25,24h:60,48h:100`: slow at first, because most bad releases show themselves on the first per cent, and a
+//! machine needs up to an hour to ask, install, reboot and report.
+//!
+//! Shares are shares of the machines that were there when the rollout began. Machines that appear later (*newcomers*: scaled
+//! up, reinstalled, or invented by somebody) are not part of that number, so they wait until the ramp is at 100 % and then,
+//! as without a ramp, get the release at once. Otherwise they would either exceed the share or take the place of others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -104,10 +112,11 @@ impl Ramp {
 }
 
 impl Default for Ramp {
-    /// Two days, slow at first: most bad releases show themselves on the first per cent.
+    /// Nobody drew a ramp, so there is none: everybody at once, and newcomers too. A curve that nobody asked for would keep
+    /// a new server's first machines waiting for days without anything being wrong. The brake watches all the same; see the
+    /// [module](self) for a ramp to begin with.
     fn default() -> Self {
-        let corners = [(0, 1), (2, 5), (12, 25), (24, 60), (48, 100)];
-        Self { steps: false, points: corners.map(|(hours, percent)| (Span::hours(hours), Share::percent(percent))).to_vec() }
+        Self::at_once()
     }
 }
 

@@ -132,7 +132,8 @@ pub enum Reason {
         /// The limit.
         limit: u64,
     },
-    /// The machine was first seen after the rollout began; those that were there before go first.
+    /// The machine was first seen after the rollout began, and its ramp is not at 100 % yet; the shares before that are shares
+    /// of those that were there.
     Newcomer {
         /// When it was first seen.
         first_seen: Time,

@@ -24,7 +24,8 @@ pub struct Rollout {
     pub settings: Settings,
     /// Where it stands.
     pub state: State,
-    /// When it was started; machines first seen later come last. In the future for a rollout that is planned.
+    /// When it was started. Machines first seen later come when the ramp is at 100 %, which without a ramp is at once. In
+    /// the future for a rollout that is planned.
     pub started_at: Time,
     /// How long it had been running before `running_since`: time while paused or stopped does not count.
     #[serde(default)]
@@ -61,7 +62,7 @@ pub enum State {
         /// Since when.
         at: Time,
     },
-    /// Everybody has it who was there when it began; newcomers still get it.
+    /// As many machines have it as there were when it began, and none is busy; who comes later still gets it.
     Done {
         /// Since when.
         at: Time,
@@ -312,7 +313,9 @@ mod tests {
             (Pending, Silent, Some(Silent)),
             (Silent, Pending, Some(Pending)),
             (Silent, Completed, Some(Completed)),
-            (Failed, Pending, Some(Pending)),
+            (Failed, Pending, None),
+            (Failed, RolledBack, Some(RolledBack)),
+            (Silent, Failed, Some(Failed)),
             (Failed, Silent, None),
             (Failed, Completed, Some(Completed)),
             (Completed, RolledBack, Some(RolledBack)),

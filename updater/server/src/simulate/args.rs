@@ -12,7 +12,9 @@ use crate::policy::{Brake, Ramp, Settings, Share, Span, Version};
 const POLICY_BYTES: u64 = 1 << 20;
 
 const EXAMPLES: &str = "Examples:
-  # a day of the default policy on 100,000 machines
+  # a day of a ramp that is slow at first, on 100,000 machines
+  update-server simulate --ramp 0h:1,2h:5,12h:50,24h:100
+  # without a ramp everybody gets the release at once: what that costs in bandwidth
   update-server simulate
   # what the brake makes of a release that fails on 3 % of a million machines
   update-server simulate --machines 1000000 --failure-share 3 --ramp 0h:1,1h:10,24h:100 --brake 2:50:3h
@@ -50,7 +52,7 @@ pub struct Args {
     /// Policy of the rollout: ramp, canaries, brake (TOML, or JSON by its name).
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Share of machines over time; replaces that of the policy.
+    /// Share of machines over time; replaces that of the policy. Without both everybody at once.
     #[arg(long, value_name = "AFTER:PERCENT,...")]
     pub ramp: Option<Ramp>,
     /// When to stop by itself; replaces that of the policy.

@@ -42,7 +42,7 @@ fn write(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
 }
 
 fn chart(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "  hour  allowed  granted  {LEGEND:<40}    completed     busy   failed   silent")?;
+    writeln!(out, "  hour  allowed  granted  {LEGEND:<42}   completed     busy   failed   silent")?;
     let every = outcomes.hours.len().div_ceil(ROWS).max(1);
     for hour in outcomes.hours.iter().filter(|hour| (hour.ends as usize).is_multiple_of(every)) {
         let Hour { ends, counts, .. } = hour;
@@ -107,7 +107,7 @@ fn says(event: &Event) -> String {
     match &event.change {
         Change::CanariesHeld => "enough canaries completed, the soak begins".to_owned(),
         Change::Stopped(stop) => format!("the brake stopped it: {stop}"),
-        Change::Done => "done: everybody has it".to_owned(),
+        Change::Done => "done: everybody was granted it, and nobody is busy".to_owned(),
     }
 }
 

@@ -58,9 +58,9 @@ mod tests {
             wheel.add(machine, at);
         }
         assert_eq!(drain(&mut wheel, 3), [2, 0]);
-        assert_eq!(drain(&mut wheel, 3), []);
+        assert!(drain(&mut wheel, 3).is_empty());
         wheel.add(0, 5);
         assert_eq!(drain(&mut wheel, 5), [0, 1]);
-        assert_eq!(drain(&mut wheel, 99), []);
+        assert!(drain(&mut wheel, 99).is_empty());
     }
 }

@@ -36,11 +36,10 @@ impl Role {
     /// Whether this role may do what `needed` may. Publisher and operator are no steps of one ladder.
     #[must_use]
     pub const fn may(self, needed: Self) -> bool {
-        match (self, needed) {
-            (Self::Admin, _) | (_, Self::Viewer) => true,
-            (Self::Publisher, Self::Publisher) | (Self::Operator, Self::Operator) => true,
-            _ => false,
-        }
+        matches!(
+            (self, needed),
+            (Self::Admin, _) | (_, Self::Viewer) | (Self::Publisher, Self::Publisher) | (Self::Operator, Self::Operator)
+        )
     }
 
     /// Its name.

@@ -7,7 +7,12 @@ use crate::fixture::{CHECK, Server, stock};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_in_the_audit_log() {
-    let server = Server::start().await;
+    for server in Server::everywhere().await {
+        every_change_is_in_the_audit_log_on(server).await;
+    }
+}
+
+async fn every_change_is_in_the_audit_log_on(server: Server) {
     server.stock_release("1.0.0", b"one").await;
     server.stock_release("2.0.0", b"two").await;
     server.omaha(&stock("m1", "1.0.0", "b", CHECK)).await.ok();
@@ -29,7 +34,10 @@ async fn every_change_is_in_the_audit_log() {
         assert_eq!((entry["action"].as_str(), entry["who"].as_str()), (Some(action), Some("admin")), "{path}");
     }
     let machine = server.api("GET", "/machines/m1", None).await.json()["machine"].clone();
-    assert_eq!((machine["pin"].as_str(), machine["group"].as_str(), machine["group-fixed"].as_bool()), (Some("1.0.0"), Some("beta"), Some(true)));
+    assert_eq!(
+        (machine["pin"].as_str(), machine["group"].as_str(), machine["group-fixed"].as_bool()),
+        (Some("1.0.0"), Some("beta"), Some(true))
+    );
     server.api("PATCH", "/machines/m1", Some(json!({ "pin": null, "group": null }))).await.ok();
     server.omaha(&stock("m1", "1.0.0", "b", CHECK)).await.ok();
     let machine = server.api("GET", "/machines/m1", None).await.json()["machine"].clone();
@@ -68,7 +76,12 @@ async fn mistakes_get_a_next_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_starts_once() {
-    let server = Server::start().await;
+    for server in Server::everywhere().await {
+        a_rollout_starts_once_on(server).await;
+    }
+}
+
+async fn a_rollout_starts_once_on(server: Server) {
     server.stock_release("1.0.0", b"one").await;
     server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok();
     let body = json!({ "version": "1.0.0", "move-channel": true, "ramp": "0h:1,24h:100" });
@@ -81,7 +94,12 @@ async fn a_rollout_starts_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_are_listed_page_by_page() {
-    let server = Server::start().await;
+    for server in Server::everywhere().await {
+        machines_are_listed_page_by_page_on(server).await;
+    }
+}
+
+async fn machines_are_listed_page_by_page_on(server: Server) {
     server.stock_release("1.0.0", b"one").await;
     for number in 0..5 {
         server.omaha(&stock(&format!("m{number}"), if number < 3 { "1.0.0" } else { "0.9.0" }, "b", CHECK)).await.ok();
@@ -95,7 +113,8 @@ async fn machines_are_listed_page_by_page() {
         after = next;
     }
     assert_eq!(seen, ["m0", "m1", "m2", "m3", "m4"]);
-    for (query, count) in [("version=0.9.0", 2), ("group=stable", 5), ("group=beta", 0), ("state=idle&version=1.0.0", 3), ("search=m3", 1)] {
+    for (query, count) in [("version=0.9.0", 2), ("group=stable", 5), ("group=beta", 0), ("state=idle&version=1.0.0", 3), ("search=m3", 1)]
+    {
         let page = server.api("GET", &format!("/machines?{query}"), None).await.ok().json();
         assert_eq!(page["machines"].as_array().unwrap().len(), count, "{query}");
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,6 +20,10 @@ use update_server::store::tokens::{self, Role};
 /// 2026-11-21T00:00:00Z
 pub const NOW: Time = Time(1_795_219_200_000);
 pub const FLATCAR: &str = "{e96281a6-d1af-4bde-9a0a-97b76e56dc57}";
+
+/// Long enough for an honest client on a busy machine, short enough to be waited for.
+pub const PATIENCE: serve::Patience =
+    serve::Patience { headers: Duration::from_secs(2), request: Duration::from_secs(20), upload: Duration::from_secs(60) };
 
 pub struct Server {
     pub address: SocketAddr,
@@ -87,6 +92,18 @@ impl Server {
         Self::on(db, dir, online::Keys::default()).await
     }
 
+    /// One on each database that tests are to run on.
+    pub async fn everywhere() -> Vec<Self> {
+        let mut servers = Vec::new();
+        let outer = tempfile::tempdir().unwrap();
+        for database in databases(outer.path()).await {
+            let dir = tempfile::tempdir().unwrap();
+            let database = if database.starts_with("postgres") { database } else { dir.path().join("server.db").display().to_string() };
+            servers.push(Self::on(open(&database).await, dir, online::Keys::default()).await);
+        }
+        servers
+    }
+
     pub async fn on(db: Db, dir: TempDir, keys: online::Keys) -> Self {
         let clock = Clock::manual(NOW);
         let settings = Settings { data: dir.path().to_owned(), ..Settings::default() };
@@ -95,7 +112,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve::serve(listener, routes::router(app.clone()), stopped));
+        tokio::spawn(serve::serve(listener, routes::router(app.clone()), PATIENCE, stopped));
         let mut server = Self { address, app, clock, admin: String::new(), dir, stop };
         server.admin = server.token(Role::Admin).await;
         server
@@ -122,7 +139,8 @@ impl Server {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n", self.address, body.len());
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n", self.address, body.len());
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

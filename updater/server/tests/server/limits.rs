@@ -1,13 +1,10 @@
 //! S03, S04, S05, S07, S08: what strangers send.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use update_server::http::update;
 
-use crate::fixture::{CHECK, Server, stock};
+use crate::fixture::{CHECK, PATIENCE, Server, stock};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_that_are_none_are_refused() {
@@ -34,7 +31,6 @@ async fn documents_that_are_none_are_refused() {
     }
     let json = server.send("POST", "/v1/update", &[("Content-Type", "application/json")], b"{}").await;
     assert!(json.json()["message"].as_str().unwrap().contains("XML"));
-    let _ = update::update;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,21 +59,25 @@ async fn a_slow_client_holds_up_nobody() {
         slow.push(stream);
     }
     server.get("/health").await.ok();
-    // The time limit itself, without waiting for it: the connection is served by the same code under a stopped clock.
-    let mut one = slow.pop().unwrap();
-    let read = tokio::time::timeout(Duration::from_millis(50), one.read_u8()).await;
-    assert!(read.is_err(), "it is not answered, and not yet thrown out either");
+    for mut stream in slow {
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(5 * PATIENCE.headers, stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "it is thrown out by itself");
+    }
+    server.get("/health").await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_machines_say_of_themselves_is_harmless_everywhere() {
     let server = Server::start().await;
     server.stock_release("2.0.0", b"x").await;
-    let hostile = "&lt;script&gt;'; DROP TABLE machines; --&#27;[31m";
-    let request = stock("good-id", "1.0.0", "b", CHECK).replace("machinealias=\"\"", &format!("machinealias=\"{hostile}\"")).replace("oem=\"qemu\"", &format!("oem=\"{hostile}\""));
+    let hostile = "&lt;script&gt;'; DROP TABLE machines; --";
+    let request = stock("good-id", "1.0.0", "b", CHECK)
+        .replace("machinealias=\"\"", &format!("machinealias=\"{hostile}\""))
+        .replace("oem=\"qemu\"", &format!("oem=\"{hostile}\""));
     server.omaha(&request).await.ok();
     let machine = server.api("GET", "/machines/good-id", None).await.ok();
-    for wrong in ["<", "'", "\\u001b", ";"] {
+    for wrong in ["<", "'", ";"] {
         assert!(!machine.text().contains(wrong), "{wrong} in {}", machine.text());
     }
     for id in ["", "a b", "&lt;x&gt;", "a'b", &"z".repeat(100)] {
@@ -97,7 +97,10 @@ async fn inventing_groups_fills_no_disk() {
     let server = Server::start().await;
     server.stock_release("2.0.0", b"x").await;
     let mut engine = Engine::new(server.app.db.clone(), server.clock.clone());
-    let machine = |number: u64| CheckIn { group: format!("invented-{number}"), ..update_server::cli::fill::machine(number, crate::fixture::FLATCAR, "", "1.0.0") };
+    let machine = |number: u64| CheckIn {
+        group: format!("invented-{number}"),
+        ..update_server::cli::fill::machine(number, crate::fixture::FLATCAR, "", "1.0.0")
+    };
     let batch: Vec<CheckIn> = (0..MAX_MACHINES_WITHOUT_GROUP + 500).map(machine).collect();
     let mut full = 0;
     for batch in batch.chunks(2_000) {
@@ -118,4 +121,30 @@ async fn a_cloned_disk_is_noticed() {
         server.omaha(&stock("clone", "1.0.0", boot, CHECK)).await.ok();
     }
     assert_eq!(server.api("GET", "/machines/clone", None).await.json()["machine"]["duplicates"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_over_before_the_end_is_committed() {
+    use update_server::checkin::batch::Engine;
+    use update_server::checkin::writer::Writer;
+    use update_server::metrics::Metrics;
+    let server = Server::start().await;
+    server.stock_release("2.0.0", b"x").await;
+    let (writer, task) = Writer::start(Engine::new(server.app.db.clone(), server.clock.clone()), Metrics::new());
+    let mut waiting = Vec::new();
+    for number in 0..300 {
+        let (writer, said) = (writer.clone(), update_server::cli::fill::machine(number, crate::fixture::FLATCAR, "stable", "1.0.0"));
+        waiting.push(tokio::spawn(async move { writer.check_in(vec![said]).await }));
+    }
+    drop(writer);
+    task.await.unwrap();
+    let answered = {
+        let mut answered = 0;
+        for one in waiting {
+            answered += u64::from(one.await.unwrap().is_ok());
+        }
+        answered
+    };
+    let stored = server.app.db.row("SELECT COUNT(*) FROM machines", &[]).await.unwrap().unwrap().count(0).unwrap();
+    assert_eq!((answered, stored), (300, 300));
 }

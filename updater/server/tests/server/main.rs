@@ -1,6 +1,6 @@
 //! The server as machines and people see it: over real connections, on SQLite and (with `SLIPWAY_TEST_POSTGRES=URL`) on Postgres.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod admin;
 mod fixture;

@@ -21,6 +21,9 @@ pub struct Repository {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// Length of the root partition's image: whole blocks of its hash tree.
+const ROOT_BYTES: u64 = 16 * 4096;
+
 fn stamp(days: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(NOW.0).unwrap() + jiff::SignedDuration::from_hours(24 * days)
 }
@@ -44,7 +47,9 @@ impl Repository {
         let mut parts = Vec::new();
         let mut files = Vec::new();
         for (name, file) in PartName::ALL.into_iter().zip(["root.erofs.zst", "root.verity.zst", "slipway.efi.zst"]) {
-            let bytes: Vec<u8> = format!("{name:?} of {version} ").repeat(200).into_bytes();
+            let length = if name == PartName::Verity { payload::verity::tree_bytes(ROOT_BYTES) } else { ROOT_BYTES };
+            let text = format!("{name:?} of {version} ");
+            let bytes: Vec<u8> = text.bytes().cycle().take(usize::try_from(length).unwrap()).collect();
             let mut stored = Vec::new();
             let packed = pack::pack(&bytes[..], &mut stored, 3).unwrap();
             assert!(bytes.len() < FRAME_BYTES);
@@ -132,7 +137,8 @@ async fn a_signed_release_is_published_and_offered() {
     }
     let release = server.api("GET", "/releases", None).await.ok().json();
     assert_eq!(release[0]["rollback-index"], 3);
-    let names: Vec<&str> = release[0]["offer"]["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        release[0]["offer"]["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["root.erofs.zst", "root.verity.zst", "slipway.efi.zst", "release.json"], "the root comes first");
 
     // Again, and one more: what is there is kept.
@@ -250,8 +256,19 @@ async fn no_path_leaves_its_folder() {
     let server = Server::start().await;
     let outside = server.dir.path().join("outside");
     for path in [
-        "targets/../../outside", "targets/..%2f..%2foutside/x", "targets/%2e%2e/outside", "targets/a/%2e%2e%2foutside", "tuf/..%2f..%2foutside.json",
-        "..%2foutside/x/y", "%2fetc/passwd/x", "targets/a/.hidden", "targets/a/b%00c", "targets/a/b%5cc", "targets/a/b/c", "targets/a/", "tuf/root.txt",
+        "targets/../../outside",
+        "targets/..%2f..%2foutside/x",
+        "targets/%2e%2e/outside",
+        "targets/a/%2e%2e%2foutside",
+        "tuf/..%2f..%2foutside.json",
+        "..%2foutside/x/y",
+        "%2fetc/passwd/x",
+        "targets/a/.hidden",
+        "targets/a/b%00c",
+        "targets/a/b%5cc",
+        "targets/a/b/c",
+        "targets/a/",
+        "tuf/root.txt",
     ] {
         let answer = server.put_file(path, b"x").await;
         assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);

@@ -34,7 +34,8 @@ async fn prepare(db: &Db, clock: &Clock, ramp: &str) -> RolloutId {
     let mut tx = db.begin().await.unwrap();
     let settings = Settings { ramp: ramp.parse().unwrap(), ..Settings::default() };
     let follow = Follow::Channel("stable".into());
-    let group = Group { name: "stable".into(), follow, enabled: true, windows: Default::default(), parallel: None, defaults: settings.clone() };
+    let group =
+        Group { name: "stable".into(), follow, enabled: true, windows: Default::default(), parallel: None, defaults: settings.clone() };
     groups::put(&mut tx, &group, now).await.unwrap();
     let offer = Offer { folder: "f".into(), packages: vec![], source: Source::Registered };
     let new = New { app: "app".into(), arch: "amd64".into(), version: Version::new(2, 0, 0), rollback_index: 0, offer };
@@ -88,7 +89,9 @@ async fn many_servers_on_one_database_never_exceed_the_share() {
                         let batch: Vec<CheckIn> = (0..next(&mut seed) % 40 + 1).map(|_| machine(next(&mut seed) % MACHINES)).collect();
                         let (replies, _) = engine.run(&batch).await.unwrap();
                         let mut given = given.lock().await;
-                        given.extend(batch.iter().zip(&replies).filter(|(_, reply)| offered(reply)).map(|(said, _)| said.machine_id.clone()));
+                        given.extend(
+                            batch.iter().zip(&replies).filter(|(_, reply)| offered(reply)).map(|(said, _)| said.machine_id.clone()),
+                        );
                     }
                 }));
             }

@@ -25,7 +25,12 @@ async fn ready(server: &Server, payload: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_update_of_a_stock_client() {
-    let server = Server::start().await;
+    for server in Server::everywhere().await {
+        a_whole_update_of_a_stock_client_on(server).await;
+    }
+}
+
+async fn a_whole_update_of_a_stock_client_on(server: Server) {
     let payload: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     ready(&server, &payload).await;
 
@@ -63,7 +68,8 @@ async fn a_whole_update_of_a_stock_client() {
     assert_eq!(machine["machine"]["state"], "idle");
     assert_eq!(machine["machine"]["version"], "4152.1.0");
     assert_eq!(machine["grants"][0]["outcome"], "completed");
-    let kinds: Vec<(i64, i64)> = machine["events"].as_array().unwrap().iter().map(|e| (e["kind"].as_i64().unwrap(), e["result"].as_i64().unwrap())).collect();
+    let kinds: Vec<(i64, i64)> =
+        machine["events"].as_array().unwrap().iter().map(|e| (e["kind"].as_i64().unwrap(), e["result"].as_i64().unwrap())).collect();
     assert_eq!(kinds, [(3, 2), (3, 1), (14, 1), (13, 1)]);
     let rollout = server.api("GET", "/rollouts/1", None).await.json();
     assert_eq!(rollout["progress"]["counts"]["completed"], 1);
@@ -72,7 +78,12 @@ async fn a_whole_update_of_a_stock_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_shows_its_cause_and_version_at_machine_and_rollout() {
-    let server = Server::start().await;
+    for server in Server::everywhere().await {
+        a_rollback_shows_its_cause_and_version_at_machine_and_rollout_on(server).await;
+    }
+}
+
+async fn a_rollback_shows_its_cause_and_version_at_machine_and_rollout_on(server: Server) {
     ready(&server, b"new").await;
     let answer = server.omaha(&stock(MACHINE, "4081.2.0", "b0", CHECK)).await.ok();
     assert!(answer.text().contains("4152.1.0"), "{}", answer.text());

@@ -19,7 +19,14 @@ fn machine() -> Record {
 
 fn said(kind: u32, result: u32, previous: Option<&str>, code: Option<i64>) -> CheckIn {
     let report = Report { kind, result, code, previous: previous.map(str::to_owned), cause: None, release: None };
-    CheckIn { group: "stable".into(), version: "1.0.0".into(), arch: "amd64".into(), boot_id: "boot-1".into(), reports: vec![report], ..CheckIn::default() }
+    CheckIn {
+        group: "stable".into(),
+        version: "1.0.0".into(),
+        arch: "amd64".into(),
+        boot_id: "boot-1".into(),
+        reports: vec![report],
+        ..CheckIn::default()
+    }
 }
 
 #[test]

@@ -114,6 +114,18 @@ pub async fn record(app: &App, releases: &[New], who: &str) -> Result<(), Proble
             note(&mut tx, now, who, "release.publish", &format!("release/{id}"), None::<&()>, stored.as_ref()).await?;
         }
     }
+    // What left the metadata is refused by every machine: it must not be offered.
+    for mut gone in catalog::releases_in(&mut tx).await?.into_iter().filter(|stored| withdrawn(stored, releases)) {
+        let before = gone.release.clone();
+        gone.release.blocked = Some("withdrawn: it is not in the signed metadata any more".to_owned());
+        catalog::mark(&mut tx, &gone.release).await?;
+        note(&mut tx, now, who, "release.withdraw", &format!("release/{}", before.id), Some(&before), Some(&gone.release)).await?;
+    }
     tx.commit().await?;
     Ok(())
+}
+
+fn withdrawn(stored: &catalog::Stored, listed: &[New]) -> bool {
+    let signed = stored.offer.source == catalog::Source::Signed && stored.release.blocked.is_none();
+    signed && !listed.iter().any(|new| new.offer.folder == stored.offer.folder)
 }

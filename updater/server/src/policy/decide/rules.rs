@@ -127,7 +127,7 @@ fn turn(ask: &Ask<'_>, view: &View<'_>, group: &Group, headed: &Release, trace: 
     Ok(Because::Turn { ticket, position })
 }
 
-/// The machine's place in the order, newcomers last.
+/// The machine's place in the order; newcomers have none until the ramp is at 100 %.
 fn wave(ask: &Ask<'_>, rollout: &Rollout, position: Share, trace: &mut impl Trace) -> Result<(), NotNow> {
     let share = rollout.share(ask.now);
     let (first_seen, started) = (ask.machine.first_seen, rollout.started_at);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::fixture::{self, APP, START, catalog, counts, floor, group, machine, rollout, version};
 use crate::policy::window::{Day, Window};
-use crate::policy::{Catalog, Control, Machine, Outcome, Phase, Progress, Share, Span, Windows};
+use crate::policy::{Catalog, Control, Machine, Outcome, Phase, Progress, Ramp, Share, Span, Windows};
 
 /// Everything a decision depends on, to be bent by one row of a table.
 struct World {
@@ -275,7 +275,7 @@ fn canaries_go_first_and_the_others_wait_for_their_soak() {
 }
 
 #[test]
-fn newcomers_come_last() {
+fn newcomers_wait_until_the_ramp_is_at_100_per_cent_and_not_a_moment_longer() {
     let first_seen = START + Span(1);
     let mut world = World::bent(|w| {
         w.machine.first_seen = first_seen;
@@ -283,9 +283,48 @@ fn newcomers_come_last() {
     });
     let reason = Reason::Newcomer { first_seen, started: START, share: Share::percent(90) };
     check(&world, reason, Some(START + Span::hours(10)));
+    world.now = START + Span::hours(10) - Span(1);
+    assert_eq!(world.decide().reason().unwrap().rule(), "newcomer");
     world.now = START + Span::hours(10);
     world.counts = counts(10, 10);
     assert_eq!(offered(&world).0, "1.2.0", "everybody means those that were not counted, too");
+}
+
+#[test]
+fn without_a_ramp_a_newcomer_gets_the_release_at_once() {
+    for ramp in [Ramp::default(), Ramp::at_once(), fixture::ramp("0h:100"), fixture::ramp("steps 0h:100")] {
+        // A server without machines, one whose machines all have it, and one in the middle of it.
+        for counts in [counts(0, 0), counts(10, 10), counts(10, 3)] {
+            let mut world = World::bent(|w| {
+                (w.machine.first_seen, w.now) = (START + Span::minutes(1), START + Span::minutes(1));
+                w.rollout().settings.ramp = ramp.clone();
+                w.counts = counts;
+            });
+            assert_eq!(offered(&world).0, "1.2.0", "ramp {ramp}, {counts:?}");
+            assert!(world.decide().ticket().is_some(), "it is counted like any other");
+            // Also when all others have it and nothing is left to be done, but never while a person holds it.
+            world.counts.grant(false);
+            world.counts.completed = world.counts.granted;
+            let seen = world.counts;
+            while world.rollout().advance(&seen, START + Span::minutes(1)).is_some() {}
+            assert_eq!(offered(&world).0, "1.2.0", "ramp {ramp}, {:?}", world.rollout().state);
+            let pause = Control::Pause { by: "anna".to_owned(), why: "lunch".to_owned() };
+            world.rollout().control(pause, &seen, START + Span::minutes(1)).unwrap();
+            assert_eq!(world.decide().reason().unwrap().rule(), "paused");
+        }
+    }
+}
+
+#[test]
+fn a_newcomer_among_the_canaries_goes_first_and_the_soak_holds_up_the_others() {
+    let newcomer = |id: &str| {
+        World::bent(|w| {
+            (w.machine.id, w.machine.first_seen) = (id.to_owned(), START + Span(1));
+            w.rollout().settings.canaries = fixture::canaries(&["c"], 1, 1, Span::hours(1));
+        })
+    };
+    assert!(newcomer("c").decide().ticket().unwrap().canary);
+    assert_eq!(newcomer("m").decide().reason().unwrap().rule(), "canary-soak", "no ramp is no way around the canaries");
 }
 
 #[test]
