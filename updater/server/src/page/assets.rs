@@ -45,7 +45,8 @@ pub async fn get(Path(name): Path<String>) -> Response {
             let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
             (headers, asset.content).into_response()
         }
-        None => (StatusCode::NOT_FOUND, "there is no such file; reload the page, it may come from another version of the server\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such file; reload the page, it may come from another version of the server\n")
+            .into_response(),
     }
 }
 

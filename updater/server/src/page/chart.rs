@@ -151,12 +151,27 @@ fn axes(svg: &mut String, scale: &Scale) {
     }
     let moments = if scale.from == scale.to { vec![(1.0, scale.to)] } else { [0.0, 0.5, 1.0].map(|at| (at, between(scale, at))).to_vec() };
     for (at, time) in moments {
-        let (x, anchor) = (left + (right - left) * at, if at == 0.0 { "start" } else if at == 1.0 { "end" } else { "middle" });
+        let (x, anchor) = (
+            left + (right - left) * at,
+            if at == 0.0 {
+                "start"
+            } else if at == 1.0 {
+                "end"
+            } else {
+                "middle"
+            },
+        );
         let iso = Time(time).to_string();
         let (day, clock) = iso.trim_end_matches('Z').split_once('T').unwrap_or((&iso, ""));
         let (upper, lower) = (bottom + 19.0, bottom + 36.0);
         put(svg, format_args!(r#"<line class="grid" x1="{x:.1}" x2="{x:.1}" y1="{bottom:.1}" y2="{:.1}"/>"#, bottom + 5.0));
-        put(svg, format_args!(r#"<text class="tick" x="{x:.1}" y="{upper:.1}" text-anchor="{anchor}">{} UTC</text>"#, clock.get(..5).unwrap_or(clock)));
+        put(
+            svg,
+            format_args!(
+                r#"<text class="tick" x="{x:.1}" y="{upper:.1}" text-anchor="{anchor}">{} UTC</text>"#,
+                clock.get(..5).unwrap_or(clock)
+            ),
+        );
         put(svg, format_args!(r#"<text class="tick" x="{x:.1}" y="{lower:.1}" text-anchor="{anchor}">{day}</text>"#));
     }
 }

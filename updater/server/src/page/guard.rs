@@ -194,7 +194,10 @@ mod tests {
         let secret = Secret::parse(&"0a".repeat(32)).unwrap();
         let (plain, tls) = (set_cookie(Some(&secret), false), set_cookie(Some(&secret), true));
         for cookie in [&plain, &tls] {
-            assert!(cookie.contains("; HttpOnly; SameSite=Strict") && cookie.contains("; Path=/") && !cookie.contains("Domain"), "{cookie}");
+            assert!(
+                cookie.contains("; HttpOnly; SameSite=Strict") && cookie.contains("; Path=/") && !cookie.contains("Domain"),
+                "{cookie}"
+            );
         }
         assert!(tls.starts_with("__Host-slipway=") && tls.contains("; Secure"), "{tls}");
         assert!(!plain.contains("Secure"), "{plain}");

@@ -84,7 +84,9 @@ fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     flatten("", before.unwrap_or(&Value::Null), &mut old);
     flatten("", after.unwrap_or(&Value::Null), &mut new);
-    let value = |list: &[(String, String)], name: &str| list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default();
+    let value = |list: &[(String, String)], name: &str| {
+        list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
     let mut names: Vec<&String> = old.iter().chain(&new).map(|(name, _)| name).collect();
     names.sort();
     names.dedup();
@@ -120,7 +122,11 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_shown() {
-        check(json!({"state": "running", "x": 1}), json!({"state": "paused", "x": 1, "by": "anna"}), &[("by", "", "anna"), ("state", "running", "paused")]);
+        check(
+            json!({"state": "running", "x": 1}),
+            json!({"state": "paused", "x": 1, "by": "anna"}),
+            &[("by", "", "anna"), ("state", "running", "paused")],
+        );
         check(json!({"a": {"b": [1, 2]}}), json!({"a": {"b": [1]}}), &[("a.b", "[1,2]", "[1]")]);
         check(json!("1.0.0"), json!("1.1.0"), &[("", "1.0.0", "1.1.0")]);
         check(json!(null), json!(null), &[]);

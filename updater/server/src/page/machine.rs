@@ -115,7 +115,11 @@ fn view(found: &MachinePage, visitor: &Visitor, now: Time) -> View {
         answer,
         offered,
         earliest,
-        why: found.why.iter().map(|step| Rule { name: tame(&step.rule).replace('-', " "), passed: step.passed, text: tame(&step.text) }).collect(),
+        why: found
+            .why
+            .iter()
+            .map(|step| Rule { name: tame(&step.rule).replace('-', " "), passed: step.passed, text: tame(&step.text) })
+            .collect(),
         facts: known(found, now),
         given: found.grants.iter().map(|grant| given(grant, now)).collect(),
         reports: found.events.iter().map(|event| report(event, now)).collect(),

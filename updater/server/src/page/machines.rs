@@ -125,7 +125,11 @@ pub async fn get(State(page): State<Page>, visitor: Visitor, Query(asked): Query
 
 fn view(asked: &Asked, groups: &[&str], tallies: &[Tally], records: &[Record], visitor: &Visitor, now: Time) -> View {
     let shown = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let next = records.get(..shown).filter(|_| records.len() > shown).and_then(|page| page.last()).map(|last| asked.page_after(&last.id.to_string()));
+    let next = records
+        .get(..shown)
+        .filter(|_| records.len() > shown)
+        .and_then(|page| page.last())
+        .map(|last| asked.page_after(&last.id.to_string()));
     let named = tallies.iter().map(|tally| tally.group.as_str());
     let states: Vec<&str> = Standing::ALL.iter().map(|state| state.name()).collect();
     View {
@@ -148,9 +152,9 @@ fn found(asked: &Asked, tallies: &[Tally], shown: usize) -> String {
         return format!("{} on this page", counted(shown as u64, "machine"));
     }
     let fits = |wanted: &str, value: &str| wanted.is_empty() || wanted == value;
-    let all = tallies.iter().filter(|tally| {
-        fits(&asked.group, &tally.group) && fits(&asked.version, &tally.version) && fits(&asked.state, &tally.state)
-    });
+    let all = tallies
+        .iter()
+        .filter(|tally| fits(&asked.group, &tally.group) && fits(&asked.version, &tally.version) && fits(&asked.state, &tally.state));
     let number = all.map(|tally| tally.machines).sum();
     counted(number, if asked.narrowed() { "matching machine" } else { "machine" })
 }
@@ -163,7 +167,9 @@ fn choices(values: Vec<&str>, chosen: &str) -> Vec<Choice> {
             once.push(value);
         }
     }
-    once.into_iter().map(|value| Choice { value: value.to_owned(), label: tame(value).replace("rolled-back", "rolled back"), chosen: value == chosen }).collect()
+    once.into_iter()
+        .map(|value| Choice { value: value.to_owned(), label: tame(value).replace("rolled-back", "rolled back"), chosen: value == chosen })
+        .collect()
 }
 
 fn line(record: &Record, now: Time) -> Line {

@@ -74,8 +74,7 @@ pub async fn get(State(page): State<Page>, visitor: Visitor) -> Result<Response,
 
 fn view(fleet: &Fleet, visitor: &Visitor, now: Time) -> View {
     let total = fleet.machines.iter().map(|tally| tally.machines).sum();
-    let (finished, running): (Vec<_>, Vec<_>) =
-        fleet.rollouts.iter().partition(|progress| matches!(progress.state, Standing::Done { .. }));
+    let (finished, running): (Vec<_>, Vec<_>) = fleet.rollouts.iter().partition(|progress| matches!(progress.state, Standing::Done { .. }));
     View {
         frame: Frame::new("Overview", Here::Overview, visitor),
         total: format!("{} in {}", counted(total, "machine"), counted(fleet.groups.len() as u64, "group")),
@@ -163,7 +162,8 @@ fn windows(group: &Group) -> Option<String> {
     let zone = written.get("zone").and_then(|zone| zone.as_str()).unwrap_or("UTC").to_owned();
     let window = |window: &serde_json::Value| {
         let text = |name: &str| window.get(name).and_then(|value| value.as_str());
-        let days: Vec<&str> = window.get("days").and_then(|days| days.as_array()).into_iter().flatten().filter_map(|day| day.as_str()).collect();
+        let days: Vec<&str> =
+            window.get("days").and_then(|days| days.as_array()).into_iter().flatten().filter_map(|day| day.as_str()).collect();
         let days = if days.is_empty() { "daily".to_owned() } else { days.join(", ") };
         Some(format!("{days} {} for {}", text("at")?.get(..5)?, text("length")?))
     };
@@ -200,9 +200,7 @@ fn states(group: &str, tallies: &[&Tally], whole: u64) -> Vec<Slice> {
     let sum = |state: MachineState| tallies.iter().filter(|tally| tally.state == state.name()).map(|tally| tally.machines).sum();
     let present = MachineState::ALL.into_iter().map(|state| (state, sum(state))).filter(|(_, sum)| *sum > 0);
     present
-        .map(|(state, sum)| {
-            slice(&state.name().replace('-', " "), filtered(group, "", state.name()), state_tone(state), sum, whole)
-        })
+        .map(|(state, sum)| slice(&state.name().replace('-', " "), filtered(group, "", state.name()), state_tone(state), sum, whole))
         .collect()
 }
 

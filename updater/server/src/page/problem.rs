@@ -59,7 +59,8 @@ impl Problem {
     /// A token on its way through a network for all to read, or a cookie that the browser would not keep.
     #[must_use]
     pub fn needs_tls(base_url: &str) -> Self {
-        let message = format!("Sign in over TLS, at {}. The token you just sent crossed the network unencrypted: revoke it.", tame(base_url));
+        let message =
+            format!("Sign in over TLS, at {}. The token you just sent crossed the network unencrypted: revoke it.", tame(base_url));
         Self::new(StatusCode::FORBIDDEN, "Not without TLS", message, (base_url.to_owned(), "Go there"))
     }
 

@@ -182,14 +182,25 @@ fn ramp(written: &str) -> String {
     let (steps, corners) = written.strip_prefix("steps ").map_or((false, written), |corners| (true, corners));
     let corner = |corner: &str| {
         let (after, share) = corner.split_once(':')?;
-        let when = if after.trim_start_matches('0').chars().all(char::is_alphabetic) { "at once".to_owned() } else { format!("after {after}") };
+        let when =
+            if after.trim_start_matches('0').chars().all(char::is_alphabetic) { "at once".to_owned() } else { format!("after {after}") };
         Some(format!("{share} % {when}"))
     };
     let corners: Vec<String> = corners.split(',').filter_map(corner).collect();
     if corners.is_empty() {
         return written.to_owned();
     }
-    format!("{}{}", corners.join(", "), if steps { " (in steps)" } else if corners.len() > 1 { " (rising evenly between)" } else { "" })
+    format!(
+        "{}{}",
+        corners.join(", "),
+        if steps {
+            " (in steps)"
+        } else if corners.len() > 1 {
+            " (rising evenly between)"
+        } else {
+            ""
+        }
+    )
 }
 
 /// A value that serialises as one string, as people write it.

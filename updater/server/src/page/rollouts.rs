@@ -141,7 +141,13 @@ pub fn wrong(stop: &crate::policy::brake::Stop) -> String {
     let who = if stop.canary { "canary" } else { "machine" };
     let ppm = |share: crate::policy::Share| percent(u64::from(share.as_ppm()), 1_000_000);
     let judged = if stop.canary && stop.judged != 1 { format!("{} canaries", count(stop.judged)) } else { counted(stop.judged, who) };
-    format!("{} of {judged} with a known outcome went wrong ({}); that counts as {}, allowed are {}", count(bad), parts.join(", "), ppm(stop.share), ppm(stop.limit))
+    format!(
+        "{} of {judged} with a known outcome went wrong ({}); that counts as {}, allowed are {}",
+        count(bad),
+        parts.join(", "),
+        ppm(stop.share),
+        ppm(stop.limit)
+    )
 }
 
 #[derive(Template)]

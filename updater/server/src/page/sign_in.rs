@@ -114,7 +114,9 @@ mod tests {
         for ours in ["/", "/machines?group=stable&after=100", "/machines/a:b%20c"] {
             assert_eq!(local(ours), ours);
         }
-        for away in ["", "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nSet-Cookie: x", "/a b", "/ä"] {
+        for away in
+            ["", "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nSet-Cookie: x", "/a b", "/ä"]
+        {
             assert_eq!(local(away), "/", "{away}");
         }
         assert_eq!(local(&format!("/{}", "a".repeat(NEXT_MAX))), "/");

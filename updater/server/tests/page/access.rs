@@ -51,7 +51,10 @@ async fn nobody_steers_without_a_session() {
     let fleet = Fleet::small().await;
     for path in FORMS {
         let answer = fleet.post(path, "", "form_token=x&why=x").await;
-        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, format!("/sign-in?next={}", path.rsplit_once('/').unwrap().0.replace('/', "%2F")).as_str()));
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (StatusCode::SEE_OTHER, format!("/sign-in?next={}", path.rsplit_once('/').unwrap().0.replace('/', "%2F")).as_str())
+        );
     }
     assert_eq!(fleet.state(2).await, State::Running);
 }
@@ -125,11 +128,21 @@ async fn every_answer_is_locked_down() {
         for cookie in [cookie.as_str(), ""] {
             let answer = fleet.send(Method::GET, path, &[("cookie", cookie)], "").await;
             let policy = answer.header("content-security-policy");
-            for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
+            for part in [
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                "frame-ancestors 'none'",
+                "base-uri 'none'",
+                "form-action 'self'",
+            ] {
                 assert!(policy.contains(part), "{path}: {part}");
             }
             assert!(!policy.contains("unsafe"), "{path}");
-            assert_eq!((answer.header("x-content-type-options"), answer.header("referrer-policy"), answer.header("x-frame-options")), ("nosniff", "same-origin", "DENY"));
+            assert_eq!(
+                (answer.header("x-content-type-options"), answer.header("referrer-policy"), answer.header("x-frame-options")),
+                ("nosniff", "same-origin", "DENY")
+            );
             let kept = if path == style { "public, max-age=31536000, immutable" } else { "no-store" };
             assert_eq!(answer.header("cache-control"), kept, "{path}");
             if path != style {

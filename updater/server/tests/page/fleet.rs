@@ -3,13 +3,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
 use update_server::clock::Clock;
 use update_server::page::{self, Page};
 use update_server::policy::{
-    Canaries, CanaryCounts, Control, Counts, Follow, Grant, Group, Outcome, Ramp, Rollout, RolloutId, Salt, Settings, Share, Span, Time, Windows,
+    Canaries, CanaryCounts, Control, Counts, Follow, Grant, Group, Outcome, Ramp, Rollout, RolloutId, Salt, Settings, Share, Span, Time,
+    Windows,
 };
 use update_server::store::machines::{Facts, Failure, Record, Standing};
 use update_server::store::tokens::Role;
@@ -81,7 +81,7 @@ impl Fleet {
         }
         let response = self.app.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let body = String::from_utf8(axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
@@ -171,7 +171,10 @@ async fn fill(db: &Db) {
     for group in [
         Group { parallel: Some(50), ..group("stable", "stable") },
         Group {
-            windows: serde_json::from_value(json!({"zone": "Europe/Berlin", "open": [{"days": ["mon", "tue"], "at": "02:00", "length": "4h"}]})).unwrap(),
+            windows: serde_json::from_value(
+                json!({"zone": "Europe/Berlin", "open": [{"days": ["mon", "tue"], "at": "02:00", "length": "4h"}]}),
+            )
+            .unwrap(),
             ..group("edge", "edge")
         },
     ] {
@@ -207,9 +210,13 @@ async fn fill(db: &Db) {
     stopped.state = serde_json::from_value(json!({"state": "stopped", "why": why, "at": NOW - Span::minutes(20)})).unwrap();
     stopped.running_since = None;
     add(&mut tx, "edge", stopped, bad, &[(0, 0, 0, 0), (9, 3, 1, 1)]).await;
-    audit::note(&mut tx, START, "anna", "rollout.start", "group/stable/rollout/2", None::<&()>, Some(&json!({"version": "1.2.0"}))).await.unwrap();
+    audit::note(&mut tx, START, "anna", "rollout.start", "group/stable/rollout/2", None::<&()>, Some(&json!({"version": "1.2.0"})))
+        .await
+        .unwrap();
     let (before, after) = (json!({"state": "running"}), json!({"state": "stopped", "why": why}));
-    audit::note(&mut tx, NOW - Span::minutes(20), "server", "rollout.brake", "group/edge/rollout/3", Some(&before), Some(&after)).await.unwrap();
+    audit::note(&mut tx, NOW - Span::minutes(20), "server", "rollout.brake", "group/edge/rollout/3", Some(&before), Some(&after))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     fill_machines(db).await;
 }
@@ -225,7 +232,13 @@ async fn add(tx: &mut update_server::store::Tx, group: &str, rollout: Rollout, c
         let point = rollouts::Point {
             at: started + Span::hours(*hours),
             share: Share::percent(u32::try_from(*hours).unwrap() * 5),
-            counts: Counts { population: counts.population, granted: *granted, completed: *completed, rolled_back: *rolled_back, ..Counts::default() },
+            counts: Counts {
+                population: counts.population,
+                granted: *granted,
+                completed: *completed,
+                rolled_back: *rolled_back,
+                ..Counts::default()
+            },
         };
         rollouts::add_point(tx, id, &point).await.unwrap();
     }

@@ -21,9 +21,18 @@ fn assert_harmless(path: &str, name: &str, body: &str) {
     for refused in ["<script>", "<img", "onerror=alert(1)>", "\" onmouseover=", "</main></body>", "<meta http-equiv"] {
         assert!(!body.contains(refused), "{path} {name}: {refused}");
     }
-    let tricky: Vec<char> = body.chars().filter(|c| (c.is_control() && *c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')).collect();
+    let tricky: Vec<char> = body
+        .chars()
+        .filter(|c| {
+            (c.is_control() && *c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        })
+        .collect();
     assert!(tricky.is_empty(), "{path} {name}: {tricky:?}");
-    assert_eq!((body.matches("<main").count(), body.matches("</main>").count(), body.matches("<script").count()), (1, 1, 1), "{path} {name}");
+    assert_eq!(
+        (body.matches("<main").count(), body.matches("</main>").count(), body.matches("<script").count()),
+        (1, 1, 1),
+        "{path} {name}"
+    );
 }
 
 async fn poison(fleet: &Fleet, text: &str) -> String {
@@ -55,7 +64,12 @@ async fn poison(fleet: &Fleet, text: &str) -> String {
     let stored = store(&fleet.db, vec![record]).await.remove(0);
     let mut tx = fleet.db.begin().await.unwrap();
     let grant = Grant { at: START + Span::hours(1), canary: false, outcome: Outcome::Failed };
-    grants::write(&mut tx, &[grants::Stored { machine: stored.id, rollout: RolloutId(2), grant, code: Some(1), cause: Some(text.to_owned()) }]).await.unwrap();
+    grants::write(
+        &mut tx,
+        &[grants::Stored { machine: stored.id, rollout: RolloutId(2), grant, code: Some(1), cause: Some(text.to_owned()) }],
+    )
+    .await
+    .unwrap();
     let event = events::Event {
         machine: stored.id,
         at: NOW,
@@ -84,7 +98,7 @@ async fn hostile_text_is_shown_and_does_nothing() {
             let answer = fleet.get(path, &cookie).await;
             assert_eq!(answer.status, 200, "{path} {name}");
             assert_harmless(path, name, &answer.body);
-            assert!(name != "template" || answer.body.contains("{{ 7*7 }}") , "{path}: shown as it was said");
+            assert!(name != "template" || answer.body.contains("{{ 7*7 }}"), "{path}: shown as it was said");
         }
     }
 }

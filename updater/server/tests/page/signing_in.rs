@@ -42,7 +42,9 @@ async fn a_token_that_does_not_work_opens_nothing() {
 async fn over_tls_the_cookie_never_leaves_it() {
     let fleet = Fleet::empty(Some("https://updates.test")).await;
     let secret = fleet.token("anna", Role::Viewer).await;
-    let form = |origin: &str| vec![("origin".to_owned(), origin.to_owned()), ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+    let form = |origin: &str| {
+        vec![("origin".to_owned(), origin.to_owned()), ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())]
+    };
     let send = async |origin: &str| {
         let headers = form(origin);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -100,5 +102,9 @@ async fn signing_out_ends_the_session_on_the_server() {
     assert!(answer.header("set-cookie").contains("Max-Age=0"));
     assert_eq!(fleet.get("/", &cookie).await.status, StatusCode::SEE_OTHER);
     let origin = format!("http://{HOST}");
-    assert_eq!(fleet.send(Method::GET, "/sign-out", &[("origin", &origin)], "").await.status, StatusCode::METHOD_NOT_ALLOWED, "no link signs out");
+    assert_eq!(
+        fleet.send(Method::GET, "/sign-out", &[("origin", &origin)], "").await.status,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "no link signs out"
+    );
 }

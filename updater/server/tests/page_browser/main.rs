@@ -1,10 +1,10 @@
 //! The web page in Debian's Chromium, against the real server. See `browser/test.sh`.
 
 mod chromium;
-mod server;
 #[path = "../page/fleet.rs"]
 #[allow(dead_code, reason = "shared with the tests that need no browser")]
 mod fleet;
+mod server;
 
 use serde_json::json;
 use update_server::policy::State;
@@ -63,7 +63,10 @@ fn every_page_reads_and_a_rollout_pauses_without_scripts() {
         browser.open(&server.url(path));
         let text = browser.text();
         assert!(text.contains("Reload the page for newer numbers."), "{path}: {text}");
-        assert!(browser.value("document.querySelectorAll('h1').length === 1 && document.styleSheets.length === 1") == json!(true), "{path}");
+        assert!(
+            browser.value("document.querySelectorAll('h1').length === 1 && document.styleSheets.length === 1") == json!(true),
+            "{path}"
+        );
     }
     assert!(server.check_in(GRANTED, "1.1.0").contains(r#"<manifest version="1.2.0""#), "it is offered the release");
     browser.open(&server.url("/rollouts/2"));
@@ -83,17 +86,22 @@ fn news_appear_without_a_reload_and_typing_is_not_disturbed() {
     sign_in(&mut browser, &server);
     browser.open(&server.url("/machines"));
     browser.until("document.querySelector('[data-fresh]').dataset.state === 'live'");
-    browser.value("window.neverReloaded = true; document.querySelector('#search').focus(); document.querySelector('#search').value = 'typed'; true");
+    browser.value(
+        "window.neverReloaded = true; document.querySelector('#search').focus(); document.querySelector('#search').value = 'typed'; true",
+    );
     server.check_in("cafecafecafecafecafecafecafecafe", "1.1.0");
     browser.until("document.querySelector('#list').innerText.includes('cafecafecafe')");
-    let kept = "window.neverReloaded === true && document.querySelector('#search').value === 'typed' && document.activeElement.id === 'search'";
+    let kept =
+        "window.neverReloaded === true && document.querySelector('#search').value === 'typed' && document.activeElement.id === 'search'";
     assert_eq!(browser.value(kept), json!(true));
     // A rollout that somebody else stops shows itself on a page that is open, and reading on is not disturbed.
     browser.open(&server.url("/rollouts/2"));
     browser.until("document.querySelector('[data-fresh]').dataset.state === 'live'");
     browser.value("window.neverReloaded = true; document.querySelector('#chart-numbers').open = true; true");
     browser.value("fetch('/rollouts/2/pause', {method: 'POST', body: new URLSearchParams({why: 'elsewhere', form_token: document.querySelector('#steer [name=form_token]').value})}).then(() => true)");
-    browser.until("document.querySelector('#state').innerText.includes('elsewhere') && document.querySelector('#steer').innerText.includes('Resume')");
+    browser.until(
+        "document.querySelector('#state').innerText.includes('elsewhere') && document.querySelector('#steer').innerText.includes('Resume')",
+    );
     assert_eq!(browser.value("window.neverReloaded === true && document.querySelector('#chart-numbers').open"), json!(true));
     // Out of sight nothing is fetched.
     browser.value("Object.defineProperty(document, 'hidden', {value: true}); document.dispatchEvent(new Event('visibilitychange')); true");
