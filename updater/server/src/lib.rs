@@ -9,7 +9,7 @@
 //! - [`store`]: what is kept, on SQLite or Postgres
 //! - [`publish`]: how releases come in
 //! - [`views`]: what people look at, without HTTP
-//! - [`http`]: what machines and people see
+//! - [`http`]: what machines and people see; [`page`]: the fleet in a browser
 //! - [`background`]: what happens by itself
 //! - [`metrics`], [`clock`], [`cli`]
 
@@ -20,6 +20,7 @@ pub mod clock;
 pub mod http;
 pub mod load;
 pub mod metrics;
+pub mod page;
 pub mod policy;
 pub mod publish;
 pub mod simulate;

@@ -135,6 +135,7 @@ pub const ROUTES: &[Route] = &[
 
 /// The router of the whole table.
 pub fn router(app: App) -> Router {
+    let page = crate::page::router(crate::page::Page::new(app.db.clone(), app.clock.clone(), app.settings.base_url.clone()));
     let mut router = Router::new();
     for route in ROUTES {
         let mut handler = (route.handler)();
@@ -149,7 +150,7 @@ pub fn router(app: App) -> Router {
         }
         router = router.route(route.path, handler);
     }
-    router.fallback(nowhere).method_not_allowed_fallback(wrong_method).with_state(app)
+    router.fallback(nowhere).method_not_allowed_fallback(wrong_method).with_state(app).merge(page)
 }
 
 async fn nowhere() -> Problem {

@@ -1,0 +1,9 @@
+//! The web page, in process: every page on a small fleet, who may see and do what, and what hostile machines can do to it.
+
+mod access;
+mod fleet;
+mod forms;
+mod hostile;
+mod live;
+mod looks;
+mod signing_in;
