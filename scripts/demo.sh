@@ -22,6 +22,8 @@ say 'building Slipway 1.0.0 from Debian packages, without the security updates o
 scripts/image.sh vm-initial 1.0.0 "$out" releases/1.0.0
 image=$out/releases/1.0.0/slipway-vm-1.0.0.raw
 "$builder" verify "$image" --cert "$out/keys/public/secure-boot.crt"
+# A version is never used twice in a repository; in a demo it may be.
+rm -rf "$out/repository"
 say 'building 1.0.1 with them, and 1.0.2, whose Docker is broken on purpose; signing both as releases'
 scripts/releases.sh "$out" 1.0.1=vm 1.0.2=qemu-tests/recipes/docker-broken.toml
 "$builder" diff "$out/releases/1.0.0" "$out/releases/1.0.1" | head -n 12 || true

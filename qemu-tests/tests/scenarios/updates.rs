@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::update_server::UpdateServer;
-use qemu_tests::vm::Vm;
+use qemu_tests::vm::{Spec, Vm};
 use serde_json::Value;
 
 use crate::system::booted_slot;
@@ -160,8 +160,7 @@ impl Fleet {
     fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
         let server = UpdateServer::start(bench.logs())?;
         server.publish(&bench.images().repository())?;
-        let mut spec = bench.spec()?;
-        spec.image = bench.images().release(version)?;
+        let mut spec = Spec::new(bench.images().release(version)?);
         spec.services = vec![server.service()];
         let vm = bench.start("vm", &spec)?;
         vm.wait_for_boot()?;

@@ -57,6 +57,11 @@ async fn call<T>(kind: FailureKind, what: &str, work: impl Future<Output = zbus:
     }
 }
 
+/// Whether the answer is that what was to be removed is not there.
+fn is_absent(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.DBus.Error.FileNotFound")
+}
+
 impl Logind {
     /// Connects to the system bus.
     pub async fn connect() -> Result<Self, Failure> {
@@ -71,7 +76,14 @@ impl Logind {
 
     /// Takes a one-shot choice back.
     pub async fn clear_one_shot(&self) -> Result<(), Failure> {
-        self.set_entry("", "asking logind to forget the one-shot boot entry").await
+        call(FailureKind::Boot, "asking logind to forget the one-shot boot entry", async {
+            match Login1Proxy::new(&self.bus).await?.set_reboot_to_boot_loader_entry("").await {
+                // logind removes the variable and complains when there is none, as after every boot that used it up.
+                Err(error) if is_absent(&error) => Ok(()),
+                other => other,
+            }
+        })
+        .await
     }
 
     async fn set_entry(&self, entry: &str, what: &str) -> Result<(), Failure> {
