@@ -189,34 +189,34 @@ pub enum Input {
     Rollback,
     /// An operator wants none of this now.
     Cancel,
-    /// Answer to [`Effect::Check`].
+    /// Answer to [`Work::Check`].
     Checked(Result<CheckAnswer, Failure>),
-    /// Answer to [`Effect::Verify`].
+    /// Answer to [`Work::Verify`].
     Verified(Box<Result<VerifiedRelease, Refusal>>),
-    /// News of [`Effect::Stage`].
+    /// News of [`Work::Stage`].
     Progress {
         /// Bytes done.
         done: u64,
         /// Bytes in all.
         total: u64,
     },
-    /// Answer to [`Effect::Stage`].
+    /// Answer to [`Work::Stage`].
     Staged(Result<(), Failure>),
-    /// Answer to [`Effect::Flip`].
+    /// Answer to [`Work::Flip`].
     Flipped(Result<(), Failure>),
-    /// Answer to [`Effect::Discard`].
+    /// Answer to [`Work::Discard`].
     Discarded(Result<(), Failure>),
-    /// Answer to [`Effect::Probe`].
+    /// Answer to [`Work::Probe`].
     Probed(Result<bool, Failure>),
     /// Answer to [`Effect::AskUsers`].
     Users(Vec<String>),
-    /// Answer to [`Effect::Reboot`].
+    /// Answer to [`Work::Reboot`].
     Rebooting(Result<(), Failure>),
-    /// Answer to [`Effect::Health`].
+    /// Answer to [`Work::Health`].
     Healthy(HealthReport),
-    /// Answer to [`Effect::Commit`].
+    /// Answer to [`Work::Commit`].
     Committed(Result<(), Failure>),
-    /// Answer to [`Effect::RestoreDefault`].
+    /// Answer to [`Work::RestoreDefault`].
     DefaultRestored(Result<(), Failure>),
     /// Answer to [`Effect::Report`].
     Reported {
