@@ -115,7 +115,7 @@ impl UpdateServer {
             }
             Ok(self
                 .runtime
-                .block_on(self.client.get(format!("{}/health", self.url())).send())
+                .block_on(async { self.client.get(format!("{}/health", self.url())).send().await })
                 .ok()
                 .filter(|answer| answer.status().is_success()))
         })?;
