@@ -14,12 +14,21 @@ step() { printf '\n== %s\n' "$*" >&2; }
 step 'compiling'
 cargo build --workspace --all-targets --locked --quiet
 
+step "compiling what goes into the images"
+SLIPWAY_PROGRAMS=$PWD/$(scripts/programs.sh)
+export SLIPWAY_PROGRAMS
+
 step 'building the images (as a user without any rights, where this runs as root)'
 rm -rf "$out"
 mkdir -p "$out"
 own "$out"
 as_builder scripts/image.sh vm "$version" "$out"
 as_builder scripts/image.sh metal "$version" "$out"
+
+step 'building the releases that machines move between, good ones and bad ones'
+as_builder scripts/image.sh vm-initial "$version" "$out" "releases/$version"
+as_builder scripts/releases.sh "$out" 1.0.1=vm 1.0.2=vm \
+    1.0.3=qemu-tests/recipes/docker-broken.toml 1.0.4=qemu-tests/recipes/kernel-panic.toml
 
 step 'what was built verifies, and one changed byte does not'
 image=$out/vm/slipway-vm-$version.raw
@@ -37,6 +46,7 @@ prove() {
 prove vm
 [ -z "${SLIPWAY_TEST_FULL:-}" ] || prove metal
 
-step 'unit tests, and the promises on running machines'
+step 'unit tests (the server on SQLite and Postgres, its page in a browser), and the promises on running machines'
 tools=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
-SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out cargo test --workspace --locked
+SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out SLIPWAY_TEST_BROWSER=1 \
+    updater/server/tests/postgres.sh cargo test --workspace --locked

@@ -60,6 +60,7 @@ const SCENARIOS: &[Scenario] = &[
     updates::BAD_KERNEL,
     updates::BAD_ROOT,
     updates::INTERRUPTED,
+    updates::REFUSED,
 ];
 
 fn main() -> ExitCode {

@@ -149,6 +149,124 @@ pub(crate) const INTERRUPTED: Scenario = Scenario {
     },
 };
 
+pub(crate) const REFUSED: Scenario = Scenario {
+    name: "what_is_not_signed_for_this_machine_now_is_refused",
+    promise: "Metadata by other keys, expired or older metadata, and releases for another version, architecture or image are refused \
+              with a reason, and nothing was written; without an update in sight the machine writes to its state partition alone.",
+    variant: Variant::Vm,
+    seconds: 300,
+    allowed: &[],
+    run: |bench| {
+        let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"")?;
+        let guest = fleet.vm.guest();
+        let written = "cat /sys/class/block/vda[2-6]/stat | awk '{ print $5, $7 }'; find /boot -type f -exec sha256sum {} +";
+        let before = guest.check(written)?.stdout;
+        fleet.server.roll_out(NEXT)?;
+
+        let thief = Thief::new(bench, &fleet.server, NEXT)?;
+        let now = jiff::Timestamp::now();
+        for (what, word) in [("other keys", "signed"), ("two years ago", "expired")] {
+            match what {
+                "other keys" => thief.sign_with(&thief.other_keys()?, now, |_| {})?,
+                _ => thief.sign_with(&bench.keys()?, now - jiff::SignedDuration::from_hours(24 * 800), |_| {})?,
+            }
+            fleet.refuses(what, word)?;
+        }
+        let metal = payload::app_id("slipway", "metal");
+        type Lie<'a> = (&'a str, &'a str, Box<dyn Fn(&mut payload::Release) + 'a>);
+        let lies: [Lie<'_>; 3] = [
+            ("another image", "application", Box::new(|release| release.app_id.clone_from(&metal))),
+            ("another architecture", "architecture", Box::new(|release| release.arch = "arm64".into())),
+            ("an older version", "version", Box::new(|release| release.version = payload::Version::new(0, 9, 0))),
+        ];
+        for (what, word, lie) in &lies {
+            thief.sign_with(&bench.keys()?, now, lie)?;
+            fleet.refuses(what, word)?;
+        }
+        // By now the machine has seen several versions of the metadata; the first one is a step back.
+        thief.forget()?;
+        thief.sign_with(&bench.keys()?, now, |_| {})?;
+        fleet.refuses("older metadata", "older")?;
+        ensure!(guest.check(written)?.stdout == before, "something was written");
+        Ok(())
+    },
+};
+
+/// Somebody who has the server's disk, and sometimes keys.
+struct Thief {
+    dir: tempfile::TempDir,
+    /// What machines are served.
+    served: camino::Utf8PathBuf,
+    release: payload::Release,
+}
+
+impl Thief {
+    fn new(bench: &Bench<'_>, server: &UpdateServer, version: &str) -> anyhow::Result<Self> {
+        let name = format!("targets/slipway-vm-{version}-amd64/release.json");
+        let bytes = std::fs::read(bench.images().repository().join(&name)).with_context(|| format!("reading {name}"))?;
+        let release = payload::Release::parse(&bytes).context("reading the release")?;
+        let dir = tempfile::tempdir().context("making a folder")?;
+        Ok(Self { dir, served: server.data().join("repository"), release })
+    }
+
+    fn repository(&self) -> std::path::PathBuf {
+        self.dir.path().join("repository")
+    }
+
+    fn other_keys(&self) -> anyhow::Result<camino::Utf8PathBuf> {
+        let keys = self.dir.path().join("keys");
+        image_builder::keys::generate(&keys, jiff::Timestamp::now())?;
+        camino::Utf8PathBuf::from_path_buf(keys).ok().context("the temporary folder's name is not UTF-8")
+    }
+
+    /// Signs the release, changed by `lie`, as if it were `now`, and serves that.
+    fn sign_with(&self, keys: &Utf8Path, now: jiff::Timestamp, lie: impl Fn(&mut payload::Release)) -> anyhow::Result<()> {
+        let mut release = self.release.clone();
+        lie(&mut release);
+        let folder = self.release.folder();
+        for (name, bytes) in [("release.json", release.to_json())] {
+            for targets in [self.repository().join("targets"), self.served.join("targets").into_std_path_buf()] {
+                let path = targets.join(&folder).join(name);
+                std::fs::create_dir_all(targets.join(&folder)).context("making the release's folder")?;
+                std::fs::write(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+            }
+        }
+        for name in ["root.erofs.zst", "root.verity.zst", "slipway.efi.zst"] {
+            std::fs::copy(self.served.join("targets").join(&folder).join(name), self.repository().join("targets").join(&folder).join(name))
+                .with_context(|| format!("copying {name}"))?;
+        }
+        // Other keys cannot continue a list that they did not sign.
+        if keys.as_std_path().starts_with(self.dir.path()) {
+            self.forget()?;
+        }
+        image_builder::release::repository::sign(&self.repository(), keys.as_std_path(), &[self.release.clone()], Default::default(), now)?;
+        if keys.as_std_path().starts_with(self.dir.path()) {
+            self.serve()?;
+            return self.forget();
+        }
+        self.serve()
+    }
+
+    fn serve(&self) -> anyhow::Result<()> {
+        let tuf = self.repository().join("tuf");
+        for entry in std::fs::read_dir(&tuf).context("reading the metadata")? {
+            let path = entry.context("reading the metadata")?.path();
+            std::fs::copy(&path, self.served.join("tuf").join(path.file_name().unwrap_or_default().to_string_lossy().as_ref()))
+                .with_context(|| format!("copying {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Begins the metadata anew, at version 1.
+    fn forget(&self) -> anyhow::Result<()> {
+        let tuf = self.repository().join("tuf");
+        if tuf.exists() {
+            std::fs::remove_dir_all(&tuf).context("removing the metadata")?;
+        }
+        Ok(())
+    }
+}
+
 /// A server and a machine that knows it.
 struct Fleet {
     server: UpdateServer,
@@ -188,6 +306,16 @@ impl Fleet {
     /// Stages what the server offers, and waits for it.
     fn apply(&self) -> anyhow::Result<()> {
         self.vm.guest().check_for("updater apply", UPDATE_SECS)?;
+        Ok(())
+    }
+
+    /// A person asks for the update and hears why not.
+    fn refuses(&self, what: &str, word: &str) -> anyhow::Result<()> {
+        let output = self.vm.guest().run_for("updater apply", UPDATE_SECS)?;
+        let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
+        ensure!(!output.success(), "{what}: it was taken");
+        ensure!(said.contains(word), "{what}: the reason is not told: {output}");
+        ensure!(self.bootable_entries()? == ["slipway-a.efi"], "{what}: slot b can be booted");
         Ok(())
     }
 
