@@ -68,8 +68,6 @@ pub struct SystemHost {
     logind: OnceCell<Logind>,
     /// Whoever writes to the passive slot holds it.
     slot: Arc<Mutex<()>>,
-    /// Expiry of the metadata seen last, for the metrics.
-    expires: std::sync::Mutex<Option<i64>>,
 }
 
 impl SystemHost {
@@ -77,13 +75,7 @@ impl SystemHost {
     pub fn open(layout: Layout) -> Result<Self, Failure> {
         let booted = layout.facts.booted()?;
         boot::tidy(&layout.state, &layout.loader);
-        Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default(), expires: std::sync::Mutex::default() })
-    }
-
-    /// When the metadata seen last expires, in seconds since 1970.
-    #[must_use]
-    pub fn metadata_expiry(&self) -> Option<i64> {
-        self.expires.lock().map_or(None, |expires| *expires)
+        Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default() })
     }
 
     async fn logind(&self) -> Result<&Logind, Failure> {
@@ -127,7 +119,8 @@ fn omaha(identity: &Identity, event: Option<Event>) -> OmahaAsk {
         version: identity.version.to_string(),
         arch: identity.arch.clone(),
         group: identity.group.clone(),
-        check: event.is_none(),
+        check: false,
+        ping: false,
         on_demand: false,
         first: false,
         pin: None,
@@ -150,7 +143,7 @@ impl Host for SystemHost {
 
     async fn check(&self, access: &Access, report: CheckReport) -> Result<CheckAnswer, Failure> {
         let pin = report.pin.as_ref().map(ToString::to_string);
-        let ask = OmahaAsk { on_demand: report.on_demand, first: report.first, pin, ..omaha(&report.identity, None) };
+        let ask = OmahaAsk { check: true, on_demand: report.on_demand, first: report.first, pin, ..omaha(&report.identity, None) };
         match Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await? {
             FetchAnswer::Update { version, bases, poll_seconds } => {
                 let version: Version =
@@ -164,17 +157,18 @@ impl Host for SystemHost {
         }
     }
 
+    async fn ping(&self, access: &Access, identity: Identity) -> Result<(), Failure> {
+        let ask = OmahaAsk { ping: true, ..omaha(&identity, None) };
+        Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await.map(drop)
+    }
+
     async fn report(&self, access: &Access, report: Report) -> Result<(), Failure> {
         let ask = omaha(&report.identity, Some(report.event));
         Fetcher::connect(&self.layout.workers, access).await?.omaha(ask).await.map(drop)
     }
 
     async fn verify(&self, access: &Access, offer: &Offer, wanted: &Wanted) -> Result<VerifiedRelease, Refusal> {
-        let judged = crate::sandbox::verify(&self.layout.workers, &self.layout.sources, access, offer, wanted, self.now()).await?;
-        if let Ok(mut expires) = self.expires.lock() {
-            *expires = Some(judged.expires);
-        }
-        Ok(judged.release)
+        crate::sandbox::verify(&self.layout.workers, &self.layout.sources, access, offer, wanted, self.now()).await
     }
 
     async fn stage(&self, access: &Access, release: &VerifiedRelease, slot: Slot, progress: impl Fn(u64, u64)) -> Result<(), Failure> {

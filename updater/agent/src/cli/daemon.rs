@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let options = Options { state: args.state.clone(), config_root: args.config_root.clone(), bus: ui.bus.clone() };
+    let options = Options { state: args.state.clone(), config_root: args.config_root.clone(), bus: ui.bus.clone(), ..Options::default() };
     block_on(async {
         let mut layout = Layout::default();
         layout.sources.kept = options.state.join("tuf");

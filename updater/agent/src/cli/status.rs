@@ -47,7 +47,7 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     }
     rows.push(("group", status.group.clone()));
     rows.push(("checked", status.last_checked.map_or_else(|| "never".to_owned(), |at| at.to_string())));
-    rows.push(("next check", status.next_check.map_or_else(|| "not planned".to_owned(), |at| at.to_string())));
+    rows.push(("next check", next_check(status)));
     for entry in &status.quarantine {
         rows.push(("quarantine", format!("{}: {}", entry.version, entry.cause)));
     }
@@ -58,4 +58,16 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("configuration", format!("not used: {error}")));
     }
     rows
+}
+
+/// When the server is asked next, or why that is not known.
+fn next_check(status: &Status) -> String {
+    let reason = match (&status.next_check, status.state.as_str()) {
+        (Some(at), _) => return at.to_string(),
+        (None, "waiting-for-reboot" | "rebooting" | "staged" | "leaving-trial") => "after the reboot",
+        (None, "idle" | "rolled-back") if !status.enabled => "not planned: `enabled = false`",
+        (None, "idle" | "rolled-back") => "not planned: no server is configured",
+        (None, _) => "when this is done",
+    };
+    reason.to_owned()
 }

@@ -64,7 +64,7 @@ fn the_status_says_what_matters() {
     waiting for: an operator: the reboot strategy is `off`; run `updater reboot`, or reboot the machine in any way
     group: stable
     checked: 2026-11-21T08:00:00Z
-    next check: not planned
+    next check: after the reboot
     ");
 }
 

@@ -19,6 +19,8 @@ mod read;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vendor_tests;
 
 pub use diagnostic::Diagnostic;
 pub use load::{Loaded, Origin, check_file, load};

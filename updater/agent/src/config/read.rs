@@ -77,7 +77,7 @@ impl<'t> File<'t, '_> {
         if let Some(server) = self.take("server", found) {
             self.into.settings.access.server = server;
         }
-        let found = self.reader.text(table, "metadata-url", url);
+        let found = self.reader.text(table, "metadata-url", optional_url);
         if let Some(metadata) = self.take("metadata-url", found) {
             self.into.settings.access.metadata_url = metadata;
         }
@@ -91,11 +91,11 @@ impl<'t> File<'t, '_> {
         }
         let found = self.reader.text(table, "ca-file", absolute);
         if let Some(file) = self.take("ca-file", found) {
-            self.into.settings.access.ca_file = Some(file);
+            self.into.settings.access.ca_file = file;
         }
-        let found = self.reader.number(table, "bandwidth-limit", BANDWIDTH_MIN);
+        let found = self.reader.limit(table, "bandwidth-limit", BANDWIDTH_MIN);
         if let Some(limit) = self.take("bandwidth-limit", found) {
-            self.into.settings.access.bandwidth_limit = Some(limit);
+            self.into.settings.access.bandwidth_limit = limit;
         }
         let found = self.reader.text(table, "group", group);
         if let Some(group) = self.take("group", found) {
@@ -111,7 +111,7 @@ impl<'t> File<'t, '_> {
         }
         let found = self.reader.text(table, "app-id", app_id);
         if let Some(id) = self.take("app-id", found) {
-            self.into.settings.app_id = Some(id);
+            self.into.settings.app_id = id;
         }
     }
 
@@ -261,13 +261,20 @@ fn proxy(text: &str) -> Result<Option<String>, String> {
     Err("expected a URL such as \"http://proxy.example.org:3128\", or \"\" for none".to_owned())
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with('/') { Ok(PathBuf::from(text)) } else { Err("expected an absolute path".to_owned()) }
+fn absolute(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "" => Ok(None),
+        _ if text.starts_with('/') => Ok(Some(PathBuf::from(text))),
+        _ => Err("expected an absolute path, or \"\" for none".to_owned()),
+    }
 }
 
-fn app_id(text: &str) -> Result<String, String> {
+fn app_id(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
     match uuid::Uuid::parse_str(text) {
-        Ok(id) => Ok(id.braced().to_string()),
+        Ok(id) => Ok(Some(id.braced().to_string())),
         Err(_) => Err("expected a UUID such as \"{e96281a6-d1af-4bde-9a0a-97b76e56dc57}\"".to_owned()),
     }
 }

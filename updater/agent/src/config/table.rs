@@ -112,17 +112,18 @@ impl<'t> Reader<'t> {
         Some(self.found(value, values))
     }
 
-    /// The whole number `key`, at least `minimum`.
-    pub(super) fn number(&mut self, table: &DeTable<'t>, key: &str, minimum: u64) -> Option<Found<u64>> {
+    /// The whole number `key`, at least `minimum`, where 0 stands for no limit.
+    pub(super) fn limit(&mut self, table: &DeTable<'t>, key: &str, minimum: u64) -> Option<Found<Option<u64>>> {
         let value = get(table, key)?;
         let Some(integer) = value.get_ref().as_integer() else {
             self.wrong_type(key, "a whole number", value);
             return None;
         };
-        match u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok().filter(|number| *number >= minimum) {
-            Some(number) => Some(self.found(value, number)),
-            None => {
-                self.problem(&value.span(), format!("`{key}` is out of range"), format!("expected {minimum} or more"));
+        match u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()) {
+            Ok(0) => Some(self.found(value, None)),
+            Ok(number) if number >= minimum => Some(self.found(value, Some(number))),
+            _ => {
+                self.problem(&value.span(), format!("`{key}` is out of range"), format!("expected {minimum} or more, or 0 for none"));
                 None
             }
         }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use payload::{Release, Version};
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +169,8 @@ pub struct VerifiedRelease {
     pub release: Release,
     /// Folder URLs to fetch its files from, copied from the offer: the bytes are checked, the place is not.
     pub bases: Vec<String>,
+    /// When the first piece of the metadata that vouches for it expires.
+    pub expires: Option<Timestamp>,
 }
 
 /// Why a release was refused before anything was written.
@@ -282,6 +285,24 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Name for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Http(_) => "http",
+            Self::Response => "response",
+            Self::Digest => "digest",
+            Self::Disk => "disk",
+            Self::Space => "space",
+            Self::ReadBack => "read-back",
+            Self::Boot => "boot",
+            Self::Reboot => "reboot",
+            Self::Helper => "helper",
+            Self::Internal => "internal",
+        }
+    }
+
     /// Omaha error code sent to the server: update_engine's numbers where one fits.
     #[must_use]
     pub fn omaha_code(self) -> i64 {
@@ -368,8 +389,8 @@ pub struct HealthPlan {
     pub services: Vec<String>,
 }
 
-/// The machine as the daemon sees it. Calls are made one at a time, except that [`Host::report`], [`Host::logged_in_users`] and
-/// [`Host::warn_users`] may run beside another call. No call touches the active slot.
+/// The machine as the daemon sees it. Calls are made one at a time, except that [`Host::ping`], [`Host::report`],
+/// [`Host::logged_in_users`] and [`Host::warn_users`] may run beside another call. No call touches the active slot.
 #[allow(async_fn_in_trait, reason = "the daemon runs on one thread; its futures need not be Send")]
 pub trait Host {
     /// What is running; constant for the life of the process.
@@ -377,6 +398,9 @@ pub trait Host {
 
     /// Asks the server for an update.
     async fn check(&self, access: &Access, report: CheckReport) -> Result<CheckAnswer, Failure>;
+
+    /// Tells the server that this machine is there, without a question and without news.
+    async fn ping(&self, access: &Access, identity: Identity) -> Result<(), Failure>;
 
     /// Sends one event. `Ok` means the server has it.
     async fn report(&self, access: &Access, report: Report) -> Result<(), Failure>;

@@ -15,7 +15,7 @@ use crate::config;
 use crate::history::History;
 use crate::machine::{Effect, Input, Machine, State, Status, TransitionError};
 use crate::store::Store;
-use crate::why;
+use crate::{metrics, why};
 
 /// The configuration is read this often even without a check: a file that was wrong may have been put right.
 const RE_READ: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +34,8 @@ pub struct Daemon<'h, H, C, N> {
     pub history: History,
     /// Where the configuration files are; `/` but for tests.
     pub config_root: PathBuf,
+    /// Where the figures are published.
+    pub metrics: PathBuf,
     /// The time.
     pub clock: C,
     /// Whom to tell.
@@ -49,6 +51,7 @@ struct Jobs<'h> {
     work: Option<Job<'h>>,
     report: Option<Job<'h>>,
     users: Option<Job<'h>>,
+    ping: Option<Job<'h>>,
     warning: Option<std::pin::Pin<Box<dyn Future<Output = ()> + 'h>>>,
     progress: watch::Sender<(u64, u64)>,
 }
@@ -57,7 +60,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
     /// Runs until `shutdown` is done. `reload` says when to read the configuration again.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>, mut reload: mpsc::Receiver<()>) {
         let (progress, mut progressed) = watch::channel((0, 0));
-        let mut jobs = Jobs { work: None, report: None, users: None, warning: None, progress };
+        let mut jobs = Jobs { work: None, report: None, users: None, ping: None, warning: None, progress };
         let mut shutdown = std::pin::pin!(shutdown);
         self.read_settings(&mut jobs);
         self.feed(Input::Start, &mut jobs);
@@ -79,6 +82,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                 input = maybe(&mut jobs.work) => { jobs.work = None; input }
                 input = maybe(&mut jobs.report) => { jobs.report = None; input }
                 input = maybe(&mut jobs.users) => { jobs.users = None; input }
+                input = maybe(&mut jobs.ping) => { jobs.ping = None; input }
                 () = maybe(&mut jobs.warning) => { jobs.warning = None; continue }
                 Some(command) = self.commands.recv() => { self.command(command, &mut jobs); continue }
                 Some(()) = reload.recv() => { self.read_settings(&mut jobs); continue }
@@ -146,6 +150,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                 }
                 Effect::CancelWork => jobs.work = None,
                 Effect::Report(event) => jobs.report = Some(work::report(self.host, &self.machine, event)),
+                Effect::Ping => jobs.ping = Some(work::ping(self.host, &self.machine)),
                 Effect::AskUsers => {
                     let host = self.host;
                     jobs.users = Some(Box::pin(async move { Input::Users(host.logged_in_users().await) }));
@@ -236,6 +241,9 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
             }
             *seen = status;
             self.notifier.status(&line);
+            if let Err(error) = metrics::write(&self.metrics, &metrics::collect(&self.machine)) {
+                tracing::debug!(%error, path = %self.metrics.display(), "the figures could not be written");
+            }
             true
         });
     }

@@ -14,7 +14,7 @@ use crate::config::{self, Settings};
 use crate::history::History;
 use crate::machine::Machine;
 use crate::store::Store;
-use crate::{dbus, machine};
+use crate::{dbus, machine, metrics};
 
 /// Requests that may wait; more than one operator at a time is rare.
 const COMMANDS_MAX: usize = 16;
@@ -26,13 +26,15 @@ pub struct Options {
     pub state: PathBuf,
     /// Root of the configuration files.
     pub config_root: PathBuf,
+    /// File of the figures for the node exporter.
+    pub metrics: PathBuf,
     /// D-Bus address instead of the system bus.
     pub bus: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { state: PathBuf::from("/var/lib/slipway/updater"), config_root: PathBuf::from("/"), bus: None }
+        Self { state: PathBuf::from("/var/lib/slipway/updater"), config_root: PathBuf::from("/"), metrics: metrics::FILE.into(), bus: None }
     }
 }
 
@@ -72,8 +74,8 @@ pub async fn serve<H: Host>(host: &H, options: &Options) -> anyhow::Result<()> {
 
     let history = History::new(&options.state);
     let clock = SystemClock::start();
-    let daemon =
-        Daemon { machine, host, store, history, config_root: options.config_root.clone(), clock, notifier: Systemd, commands, status };
+    let (config_root, metrics) = (options.config_root.clone(), options.metrics.clone());
+    let daemon = Daemon { machine, host, store, history, config_root, metrics, clock, notifier: Systemd, commands, status };
     daemon.run(shutdown, reloads).await;
     reloader.abort();
     publisher.abort();

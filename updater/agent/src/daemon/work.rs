@@ -65,6 +65,12 @@ pub(super) fn not_begun(work: &Work, reason: &str) -> Option<Input> {
     }
 }
 
+/// Begins to tell the server that the machine is there.
+pub(super) fn ping<'h, H: Host>(host: &'h H, machine: &Machine) -> Job<'h> {
+    let (access, identity) = (machine.settings().access.clone(), machine.identity());
+    Box::pin(async move { Input::Pinged(host.ping(&access, identity).await) })
+}
+
 /// Begins to send an event.
 pub(super) fn report<'h, H: Host>(host: &'h H, machine: &Machine, event: super::host::Event) -> Job<'h> {
     let access = machine.settings().access.clone();

@@ -8,6 +8,8 @@
 //! | [`error`] | errors with names |
 
 pub mod authority;
+#[cfg(test)]
+mod bus_tests;
 pub mod client;
 pub mod error;
 pub mod interface;

@@ -33,3 +33,11 @@ fn every_action_has_a_name_of_its_own() {
     assert_eq!(ids.len(), Action::ALL.len());
     assert!(ids.iter().all(|id| id.starts_with("org.slipway.updater1.")));
 }
+
+#[test]
+fn the_policy_file_names_the_same_actions() {
+    let policy = include_str!("../../system/usr/share/polkit-1/actions/org.slipway.updater1.policy");
+    let named: Vec<&str> = policy.split("<action id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(named, Action::ALL.map(Action::id));
+    assert_eq!(policy.matches("<allow_any>auth_admin</allow_any>").count(), named.len(), "nobody from afar without a password");
+}

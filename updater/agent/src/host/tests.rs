@@ -97,6 +97,17 @@ async fn no_update_is_no_failure_and_an_event_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_ping_asks_for_nothing_and_reports_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = host(&dir);
+    let server = Server::start(|_| ok(&answer("<ping status=\"ok\"/>"))).await;
+    host.ping(&server.access(), identity(&host)).await.unwrap();
+    let sent = omaha::Request::parse(server.requests.lock().unwrap()[0].body.as_bytes()).unwrap();
+    let app = &sent.apps[0];
+    assert!(app.ping && app.update_check.is_none() && app.events.is_empty());
+}
+
+#[tokio::test]
 async fn answers_that_make_no_sense_are_failures() {
     let dir = tempfile::tempdir().unwrap();
     let host = host(&dir);
@@ -139,7 +150,7 @@ async fn a_release_goes_from_the_server_into_the_slot_and_is_committed_only_wher
     let booted = host.booted();
     let wanted = Wanted { app_id: booted.app_id, arch: booted.arch };
     let release = host.verify(&server.access(), &offer, &wanted).await.unwrap();
-    assert!(host.metadata_expiry().is_some());
+    assert!(release.expires.is_some());
     assert!(host.stage(&server.access(), &release, Slot::A, |_, _| {}).await.is_err(), "the active slot");
     host.stage(&server.access(), &release, Slot::B, |_, _| {}).await.unwrap();
     assert!(holds(&host.layout.places, &repository.release) && host.bootable(Slot::B).await.unwrap());

@@ -12,12 +12,13 @@
 //! | [`window`] | maintenance windows |
 //! | [`schedule`] | when to ask: jitter, backoff, the server's wish |
 //! | [`status`] | what the outside sees |
-//! | `start`, `update`, `reboot`, `trial`, `operator`, `outbox` | the transitions |
+//! | `start`, `update`, `reboot`, `trial`, `operator`, `outbox`, `ping` | the transitions |
 
 pub mod judge;
 mod operator;
 mod outbox;
 pub mod persisted;
+mod ping;
 mod reboot;
 pub mod schedule;
 mod start;
@@ -31,9 +32,10 @@ mod trial;
 mod update;
 pub mod window;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use payload::Version;
 
 pub use persisted::{Persisted, Phase, Trial};
@@ -51,6 +53,17 @@ pub struct Now {
     pub mono: Duration,
     /// The clock on the wall.
     pub wall: Timestamp,
+}
+
+impl Now {
+    /// The time on the wall after `delay`, in whole seconds: people read it.
+    fn after(self, delay: Duration) -> Option<Timestamp> {
+        self.wall.checked_add(SignedDuration::try_from(delay).ok()?).ok().map(whole_seconds)
+    }
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The updater's mind.
@@ -87,6 +100,12 @@ pub struct Machine {
     send_after: Duration,
     /// Until when people who are logged in may hold back the reboot.
     users_until: Option<Duration>,
+    /// When the server is to hear next that a machine that waits for its reboot is there.
+    next_ping: Option<Duration>,
+    /// When the server was asked last.
+    last_asked: Option<Timestamp>,
+    /// Failures since the daemon started, by kind.
+    failures: BTreeMap<&'static str, u64>,
 }
 
 impl Machine {
@@ -117,6 +136,9 @@ impl Machine {
             send_failures: 0,
             send_after: Duration::ZERO,
             users_until: None,
+            next_ping: None,
+            last_asked: None,
+            failures: BTreeMap::new(),
         }
     }
 
@@ -125,6 +147,7 @@ impl Machine {
     /// # Errors
     /// An input the present state has no use for; nothing has changed then.
     pub fn step(&mut self, input: Input, now: Now) -> Result<Vec<Effect>, TransitionError> {
+        let now = Now { wall: whole_seconds(now.wall), ..now };
         let mut effects = match input {
             Input::Start => self.start(now)?,
             Input::Tick => self.tick(now),
@@ -148,7 +171,9 @@ impl Machine {
             Input::Committed(result) => self.committed(result, now)?,
             Input::DefaultRestored(result) => self.default_restored(result, now)?,
             Input::Reported { number, result } => self.reported(number, result, now),
+            Input::Pinged(result) => self.pinged(&result, now),
         };
+        self.keep_in_touch(&mut effects, now);
         self.pump_outbox(&mut effects, now);
         Ok(effects)
     }
@@ -158,7 +183,7 @@ impl Machine {
     pub fn sleep(&self, now: Now) -> Option<Duration> {
         let outbox = (self.sending.is_none() && !self.persisted.outbox.is_empty() && self.has_server()).then_some(self.send_after);
         let check = self.next_check.filter(|_| self.state.is_resting());
-        [check, self.wake, outbox].into_iter().flatten().min().map(|at| at.saturating_sub(now.mono))
+        [check, self.wake, outbox, self.next_ping].into_iter().flatten().min().map(|at| at.saturating_sub(now.mono))
     }
 
     /// What must be on disk when [`Effect::Persist`] is executed.
@@ -208,6 +233,23 @@ impl Machine {
     #[must_use]
     pub fn has_configuration_error(&self) -> bool {
         self.settings_error.is_some()
+    }
+
+    /// Failures since the daemon started, by kind.
+    #[must_use]
+    pub fn failures(&self) -> &BTreeMap<&'static str, u64> {
+        &self.failures
+    }
+
+    /// When the server was asked last since the daemon started.
+    #[must_use]
+    pub fn last_asked(&self) -> Option<Timestamp> {
+        self.last_asked
+    }
+
+    fn count_failure(&mut self, kind: &'static str) {
+        let count = self.failures.entry(kind).or_default();
+        *count = count.saturating_add(1);
     }
 
     fn has_server(&self) -> bool {

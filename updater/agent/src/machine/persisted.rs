@@ -16,8 +16,10 @@ pub const OUTBOX_MAX: usize = 64;
 pub const TEXT_MAX: usize = 1024;
 
 /// Everything that survives a reboot.
+///
+/// Fields it does not know are no damage: after a rollback, an updater reads what a newer one wrote, and must not lose the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Persisted {
     /// See [`FORMAT`].
     pub format: u32,
@@ -57,6 +59,12 @@ pub struct Persisted {
     /// What went wrong last, for operators; cleared by the next thing that works.
     #[serde(default)]
     pub last_error: Option<String>,
+    /// When the release metadata that was verified last expires.
+    #[serde(default)]
+    pub metadata_expires: Option<Timestamp>,
+    /// How the last trial ended.
+    #[serde(default)]
+    pub trial_passed: Option<bool>,
 }
 
 impl Default for Persisted {
@@ -75,6 +83,8 @@ impl Default for Persisted {
             next_event: 1,
             last_checked: None,
             last_error: None,
+            metadata_expires: None,
+            trial_passed: None,
         }
     }
 }

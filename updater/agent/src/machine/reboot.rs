@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use super::persisted::shortened;
 use super::window::Opening;
 use super::{Effect, Machine, Now, State, TransitionError, Wait, Work};
@@ -65,7 +63,7 @@ impl Machine {
         let first = !matches!(wait, Wait::Users { .. });
         let last = left <= USERS_EVERY;
         let version = trial.version.as_ref().map(|version| format!(" into version {version}")).unwrap_or_default();
-        let until = now.wall.checked_add(SignedDuration::try_from(left).unwrap_or_default()).unwrap_or(now.wall);
+        let until = now.after(left).unwrap_or(now.wall);
         self.wait_for(Wait::Users { names, until });
         self.wake = Some(now.mono + left.min(USERS_EVERY));
         if first || last {
@@ -93,6 +91,7 @@ impl Machine {
         let State::Rebooting { .. } = &self.state else { return Err(self.state.unexpected("rebooting")) };
         self.wake = Some(now.mono + if result.is_ok() { REBOOT_OVERDUE } else { REBOOT_RETRY });
         if let Err(failure) = result {
+            self.count_failure(failure.kind.name());
             self.persisted.last_error = Some(shortened(&format!("the reboot failed: {failure}")));
         }
         Ok(Vec::new())

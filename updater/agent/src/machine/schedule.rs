@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{Machine, Now};
@@ -81,6 +80,6 @@ impl Machine {
     pub(super) fn plan_check_in(&mut self, delay: Duration, now: Now) {
         let planned = (self.settings.enabled && self.has_server()).then_some(now.mono + delay);
         self.next_check = planned;
-        self.next_check_wall = planned.and_then(|_| now.wall.checked_add(SignedDuration::try_from(delay).ok()?).ok());
+        self.next_check_wall = planned.and_then(|_| now.after(delay));
     }
 }

@@ -107,6 +107,8 @@ impl Machine {
         if let Some(version) = &trial.version {
             self.persisted.put_into_quarantine(version.clone(), &cause, now.wall);
         }
+        self.persisted.trial_passed = Some(false);
+        self.count_failure("trial");
         let mut event = self.event(3, 0, trial.version.as_ref());
         event.error_code = Some(ROLLBACK_DETECTED);
         event.cause = Some(cause.clone());

@@ -218,6 +218,8 @@ pub enum Input {
     Committed(Result<(), Failure>),
     /// Answer to [`Work::RestoreDefault`].
     DefaultRestored(Result<(), Failure>),
+    /// Answer to [`Effect::Ping`].
+    Pinged(Result<(), Failure>),
     /// Answer to [`Effect::Report`].
     Reported {
         /// The event's number.
@@ -251,6 +253,7 @@ impl Input {
             Self::Committed(_) => "committed",
             Self::DefaultRestored(_) => "default-restored",
             Self::Reported { .. } => "reported",
+            Self::Pinged(_) => "pinged",
         }
     }
 }
@@ -268,6 +271,8 @@ pub enum Effect {
     CancelWork,
     /// Send an event beside the work.
     Report(Event),
+    /// Tell the server that the machine is there, beside the work.
+    Ping,
     /// Look who is logged in, beside the work.
     AskUsers,
     /// Tell everybody who is logged in.

@@ -12,6 +12,9 @@ use crate::daemon::host::{Booted, CheckAnswer, Failure, FailureKind, HealthRepor
 /// The time every test starts at: a Saturday.
 pub(crate) const START: &str = "2026-11-21T08:00:00Z";
 
+/// When the metadata of [`release`] expires.
+pub(crate) const EXPIRES: &str = "2026-12-24T00:00:00Z";
+
 pub(crate) fn version(text: &str) -> Version {
     text.parse().unwrap()
 }
@@ -74,7 +77,7 @@ pub(crate) fn release(text: &str) -> VerifiedRelease {
         parts: PartName::ALL.into_iter().map(part).collect(),
         notes: String::new(),
     };
-    VerifiedRelease { release, bases: offer(text).bases }
+    VerifiedRelease { release, bases: offer(text).bases, expires: Some(EXPIRES.parse().unwrap()) }
 }
 
 pub(crate) fn verified(text: &str) -> Input {
@@ -173,6 +176,7 @@ pub(crate) fn work(effects: &[Effect]) -> Vec<String> {
             Work::RestoreDefault(slot) => format!("restore {slot}"),
         }),
         Effect::Report(event) => Some(format!("report {}/{}", event.kind, event.result)),
+        Effect::Ping => Some("ping".to_owned()),
         Effect::AskUsers => Some("ask users".to_owned()),
         Effect::WarnUsers(_) => Some("warn users".to_owned()),
         Effect::CancelWork => Some("cancel work".to_owned()),
@@ -181,9 +185,9 @@ pub(crate) fn work(effects: &[Effect]) -> Vec<String> {
     effects.iter().filter_map(name).collect()
 }
 
-/// The same without what is written and reported.
+/// The same without what is written and what the server is told.
 pub(crate) fn deeds(effects: &[Effect]) -> Vec<String> {
-    work(effects).into_iter().filter(|name| name != "persist" && !name.starts_with("report")).collect()
+    work(effects).into_iter().filter(|name| name != "persist" && name != "ping" && !name.starts_with("report")).collect()
 }
 
 /// Whether the machine rests.

@@ -51,6 +51,8 @@ impl Machine {
         if let Some(version) = &trial.version {
             self.persisted.put_into_quarantine(version.clone(), &cause, now.wall);
         }
+        self.persisted.trial_passed = Some(false);
+        self.count_failure("trial");
         self.persisted.last_error = Some(shortened(&format!("the trial failed: {cause}")));
         if boots > TRIAL_BOOTS_MAX {
             // Going back did not work three times. A machine that runs is better than one that reboots for ever.
@@ -131,6 +133,7 @@ impl Machine {
         if let Some(trial) = trial {
             self.persisted.rollback_index = self.persisted.rollback_index.max(trial.rollback_index);
             self.persisted.attempts = None;
+            self.persisted.trial_passed = Some(true);
             self.persisted.quarantine.retain(|entry| entry.version != version);
             if trial.rollback && trial.previous != version {
                 let cause = format!("an operator went back from it to {version}");

@@ -18,7 +18,8 @@ const IGNORED_BY_POLICY: i64 = 35;
 const METADATA_REFUSED: i64 = 26;
 
 impl Machine {
-    pub(super) fn begin_check(&mut self, purpose: Purpose, _now: Now) -> Vec<Effect> {
+    pub(super) fn begin_check(&mut self, purpose: Purpose, now: Now) -> Vec<Effect> {
+        self.last_asked = Some(now.wall);
         self.next_check = None;
         self.next_check_wall = None;
         self.state = State::Checking(purpose.clone());
@@ -30,7 +31,7 @@ impl Machine {
         let purpose = purpose.clone();
         let answer = match answer {
             Ok(answer) => answer,
-            Err(failure) => return Ok(self.asking_failed(&purpose, format!("the check failed: {failure}"), now)),
+            Err(failure) => return Ok(self.asking_failed(&purpose, failure.kind.name(), format!("the check failed: {failure}"), now)),
         };
         self.checked_before = true;
         self.check_failures = 0;
@@ -76,10 +77,16 @@ impl Machine {
         let verified = match result {
             Ok(verified) => verified,
             Err(refusal) if refusal.kind.is_transient() => {
-                return Ok(self.asking_failed(&purpose, format!("version {} could not be verified: {refusal}", offer.version), now));
+                return Ok(self.asking_failed(
+                    &purpose,
+                    "verify",
+                    format!("version {} could not be verified: {refusal}", offer.version),
+                    now,
+                ));
             }
             Err(refusal) => return Ok(self.refuse(&purpose, offer.version, Reason::of(&refusal), now)),
         };
+        self.persisted.metadata_expires = verified.expires.or(self.persisted.metadata_expires);
         if let Err(reason) = judge_release(&self.persisted, &self.booted.version, &offer.version, &verified.release) {
             return Ok(self.refuse(&purpose, offer.version, reason, now));
         }
@@ -218,8 +225,9 @@ impl Machine {
     }
 
     /// The server, or the metadata, could not be reached.
-    fn asking_failed(&mut self, purpose: &Purpose, text: String, now: Now) -> Vec<Effect> {
+    fn asking_failed(&mut self, purpose: &Purpose, kind: &'static str, text: String, now: Now) -> Vec<Effect> {
         self.check_failures = self.check_failures.saturating_add(1);
+        self.count_failure(kind);
         let text = shortened(&text);
         let changed = self.persisted.last_error.as_ref() != Some(&text);
         self.persisted.last_error = Some(text.clone());
@@ -231,6 +239,7 @@ impl Machine {
 
     /// Writing or flipping failed; the release gets another attempt later.
     fn attempt_failed(&mut self, version: &Version, failure: &Failure, now: Now) -> Vec<Effect> {
+        self.count_failure(failure.kind.name());
         self.persisted.fail_attempt(version, &failure.text, now.wall);
         self.persisted.phase = Phase::Idle;
         self.persisted.last_error = Some(shortened(&format!("installing version {version} failed: {failure}")));
@@ -259,6 +268,7 @@ impl Machine {
         let own_rule = matches!(reason, Reason::Pinned { .. } | Reason::Quarantined { .. } | Reason::TooManyFailures { .. });
         let entry = Entry { at: now.wall, what: What::Refused, version: Some(version.clone()), text: text.clone() };
         if !own_rule {
+            self.count_failure("refused");
             let mut event = self.event(3, 0, Some(&version));
             event.error_code = Some(if matches!(reason, Reason::Metadata { .. }) { METADATA_REFUSED } else { IGNORED_BY_POLICY });
             event.cause = Some(text.clone());

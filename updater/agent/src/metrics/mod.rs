@@ -3,6 +3,10 @@
 //! `slipway_updater_metadata_expires_seconds` is the alarm against a server that hides new releases: signed metadata has a date, and
 //! an operator should hear of it before the machine refuses it.
 
+mod collect;
+
+pub use collect::collect;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -28,7 +32,7 @@ pub struct Figures {
     pub last_check: Option<i64>,
     /// When it answered last.
     pub last_success: Option<i64>,
-    /// Failures since the daemon was installed, by kind.
+    /// Failures since the daemon started, by kind.
     pub failures: BTreeMap<String, u64>,
     /// Bytes of the release in place.
     pub staged_bytes: u64,

@@ -33,7 +33,13 @@ fn wanted() -> Wanted {
     Wanted { app_id: payload::app_id("slipway", "vm"), arch: crate::slot::arch().to_owned() }
 }
 
-async fn judge(repository: Repository, root: &[u8], version: Version, wanted: &Wanted, now: i64) -> Result<super::Judged, Refusal> {
+async fn judge(
+    repository: Repository,
+    root: &[u8],
+    version: Version,
+    wanted: &Wanted,
+    now: i64,
+) -> Result<crate::daemon::host::VerifiedRelease, Refusal> {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(move |request| repository.answer(request)).await;
     let sources = sources(dir.path(), root);
@@ -64,16 +70,16 @@ async fn a_signed_release_is_verified_and_staged_over_the_network() {
     let (workers, access) = (Workers::InProcess(QUICK), server.access());
     let sources = sources(dir.path(), &repository.root);
     let judged = verify(&workers, &sources, &access, &offer(&server, Version::new(1, 2, 3)), &wanted(), NOW).await.unwrap();
-    assert_eq!(judged.release.release, repository.release.release);
-    assert_eq!(judged.expires, super::testing::EXPIRES.parse::<jiff::Timestamp>().unwrap().as_second());
+    assert_eq!(judged.release, repository.release.release);
+    assert_eq!(judged.expires, Some(super::testing::EXPIRES.parse().unwrap()));
     for role in Role::ALL {
         assert_eq!(std::fs::read(sources.kept.join(role.file())).unwrap(), repository.files[&format!("/tuf/{}", role.file())], "{role:?}");
     }
     let places = machine(dir.path());
     let slot = DiskSlot::new(places.clone(), crate::daemon::host::Slot::A, crate::daemon::host::Slot::B).unwrap();
     let lease = Arc::new(tokio::sync::Mutex::new(())).lock_owned().await;
-    let mut frames = FetchedFrames::new(&workers, &access, judged.release.bases.clone());
-    stage(Box::new(slot), lease, &judged.release.release, &mut frames, |_, _| {}).await.unwrap();
+    let mut frames = FetchedFrames::new(&workers, &access, judged.bases.clone());
+    stage(Box::new(slot), lease, &judged.release, &mut frames, |_, _| {}).await.unwrap();
     assert!(crate::stage::testing::holds(&places, &repository.release));
     let ranges = server.requests.lock().unwrap().iter().filter(|request| request.headers.contains_key("range")).count();
     assert!(ranges >= 1, "resumed by a range");
@@ -157,7 +163,7 @@ async fn a_mirror_helps_when_the_server_is_down() {
     let mirror = Server::start(move |request| repository.answer(request)).await;
     let access = Access { mirrors: vec![mirror.url.clone()], ..down.access() };
     let judged = verify(&Workers::InProcess(QUICK), &sources, &access, &offer(&down, Version::new(1, 2, 3)), &wanted(), NOW).await.unwrap();
-    assert!(judged.release.bases.iter().any(|base| base.starts_with(&mirror.url)));
+    assert!(judged.bases.iter().any(|base| base.starts_with(&mirror.url)));
 }
 
 /// T15, T21: the content changes between two ranges, a range is ignored, a range is wrong.

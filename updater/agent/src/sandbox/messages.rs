@@ -54,6 +54,8 @@ pub struct OmahaAsk {
     pub group: String,
     /// Ask for an update: a check rather than a report.
     pub check: bool,
+    /// Only say that the machine is there.
+    pub ping: bool,
     /// A person asked.
     pub on_demand: bool,
     /// The first check of this boot.

@@ -26,15 +26,6 @@ pub struct Sources {
     pub initial_root: PathBuf,
 }
 
-/// A verified release, and until when its metadata is good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    /// What to install.
-    pub release: VerifiedRelease,
-    /// Expiry of the metadata in seconds since 1970.
-    pub expires: i64,
-}
-
 fn internal(text: impl Into<String>) -> Refusal {
     Refusal { kind: RefusalKind::Internal, text: text.into() }
 }
@@ -161,11 +152,11 @@ pub async fn verify(
     offer: &Offer,
     wanted: &Wanted,
     now: i64,
-) -> Result<Judged, Refusal> {
+) -> Result<VerifiedRelease, Refusal> {
     let mut worst: Option<Refusal> = None;
     for folder in metadata_folders(access, offer) {
         match run(workers, sources, access, offer, wanted, now, &folder).await {
-            Ok(judged) => return Ok(judged),
+            Ok(release) => return Ok(release),
             Err(refusal) => {
                 tracing::warn!(folder, %refusal, "not verified from here");
                 let refusal = Refusal { kind: refusal.kind, text: format!("{folder}: {}", refusal.text) };
@@ -188,7 +179,7 @@ async fn run(
     wanted: &Wanted,
     now: i64,
     metadata: &str,
-) -> Result<Judged, Refusal> {
+) -> Result<VerifiedRelease, Refusal> {
     let have = sources.load().map_err(|error| internal(format!("reading trusted metadata: {error}")))?;
     let mut fetcher = Fetcher::connect(workers, access).await.map_err(unfetched)?;
     let mut pipe = workers.connect(Kind::Verify).await.map_err(unfetched)?;
@@ -241,7 +232,8 @@ async fn run(
                 if release.app_id != wanted.app_id || release.arch != wanted.arch || release.version != offer.version {
                     return Err(internal("the verifier vouches for another release than the one in question"));
                 }
-                return Ok(Judged { release: VerifiedRelease { release, bases: bases(access, offer, &folder) }, expires });
+                let expires = jiff::Timestamp::from_second(expires).ok();
+                return Ok(VerifiedRelease { release, bases: bases(access, offer, &folder), expires });
             }
             VerifyAnswer::Refused { kind, text } => return Err(Refusal { kind, text: presentable(&text) }),
         };

@@ -58,6 +58,7 @@ fn run<F: Future<Output = ()>>(root: &Path, host: &Script, story: impl FnOnce(Ou
         store,
         history: History::new(root),
         config_root: root.to_owned(),
+        metrics: root.join("metrics.prom"),
         clock: Rc::clone(&host.time),
         notifier: Silent,
         commands,
@@ -240,4 +241,32 @@ fn users_who_are_logged_in_are_warned_and_waited_for() {
         outside.time.sleep(Duration::from_secs(1)).await;
     });
     assert_eq!(host.calls().iter().filter(|call| *call == "warn users").count(), 2);
+}
+
+#[test]
+fn the_figures_follow_the_state() {
+    let root = prepare(&settled("1.0.0"));
+    write_config(root.path(), "server = \"http://10.0.2.2\"\n[reboot]\nstrategy = \"off\"\n");
+    let host = Script::new(Slot::A, 1, "1.0.0");
+    *host.offer.borrow_mut() = Some("1.1.0".to_owned());
+    let figures = || std::fs::read_to_string(root.path().join("metrics.prom")).unwrap();
+    let says = |line: &str| assert!(figures().lines().any(|had| had == line), "{line}\n{}", figures());
+    run(root.path(), &host, async |mut outside| {
+        outside.until("idle").await;
+        says("slipway_updater_state{state=\"idle\"} 1");
+        assert!(!figures().contains("metadata_expires"), "nothing is known yet");
+        outside.until("fetching").await;
+        says("slipway_updater_state{state=\"fetching\"} 1");
+        outside.until("waiting-for-reboot").await;
+        says("slipway_updater_info{version=\"1.0.0\",slot=\"a\",available=\"1.1.0\"} 1");
+        says("slipway_updater_metadata_expires_seconds 1798070400");
+        // And the server goes on to hear of it.
+        outside.time.sleep(Duration::from_secs(2 * 3600)).await;
+        assert_eq!(outside.status.borrow().state, "waiting-for-reboot");
+    });
+    assert!(host.calls().iter().filter(|call| *call == "ping").count() >= 2, "{:?}", host.calls());
+
+    let host = Script::new(Slot::B, 2, "1.1.0");
+    run(root.path(), &host, async |mut outside| drop(outside.until("idle").await));
+    says("slipway_updater_trial_passed 1");
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::time::Virtual;
 use crate::daemon::host::{
-    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Offer, Refusal, Report, Slot, VerifiedRelease,
-    Wanted,
+    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
+    VerifiedRelease, Wanted,
 };
 use crate::machine::test_support::{booted, healthy, offer, release};
 
@@ -56,6 +56,11 @@ impl Host for Script {
             Some(version) => CheckAnswer::Update(offer(version)),
             None => CheckAnswer::NoUpdate { info: None, poll_interval: None },
         })
+    }
+
+    async fn ping(&self, _access: &Access, _identity: Identity) -> Result<(), Failure> {
+        self.note("ping");
+        Ok(())
     }
 
     async fn report(&self, _access: &Access, report: Report) -> Result<(), Failure> {

@@ -95,7 +95,7 @@ impl Model {
                 self.disk = machine.persisted().clone();
                 None
             }
-            Effect::Log(_) | Effect::CancelWork | Effect::AskUsers | Effect::WarnUsers(_) => None,
+            Effect::Log(_) | Effect::CancelWork | Effect::Ping | Effect::AskUsers | Effect::WarnUsers(_) => None,
             Effect::Report(event) => {
                 let lost = self.dice.roll(7);
                 if works {

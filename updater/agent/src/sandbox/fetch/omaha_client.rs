@@ -70,7 +70,7 @@ fn request(ask: &OmahaAsk) -> Request {
         machine_id: ask.machine_id.clone(),
         board: format!("{}-usr", ask.arch),
         lang: "en-US".to_owned(),
-        ping: ask.check,
+        ping: ask.check || ask.ping,
         update_check: ask.check.then(|| UpdateCheck { target_version_prefix: ask.pin.clone().unwrap_or_default() }),
         events: event.into_iter().collect(),
         ..App::default()
