@@ -67,13 +67,14 @@ impl Ramp {
                 return Err(RampError::Order { after: *after, share: *share });
             }
         }
-        Ok(Self { steps, points })
+        // With one corner there is nothing between corners: one way to write it.
+        Ok(Self { steps: steps && points.len() > 1, points })
     }
 
     /// Everybody, at once.
     #[must_use]
     pub fn at_once() -> Self {
-        Self { steps: true, points: vec![(Span::ZERO, Share::ALL)] }
+        Self { steps: false, points: vec![(Span::ZERO, Share::ALL)] }
     }
 
     /// The corners.
