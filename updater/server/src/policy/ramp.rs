@@ -67,14 +67,13 @@ impl Ramp {
                 return Err(RampError::Order { after: *after, share: *share });
             }
         }
-        // With one corner there is nothing between corners: one way to write it.
-        Ok(Self { steps: steps && points.len() > 1, points })
+        Ok(Self { steps, points })
     }
 
     /// Everybody, at once.
     #[must_use]
     pub fn at_once() -> Self {
-        Self { steps: false, points: vec![(Span::ZERO, Share::ALL)] }
+        Self { steps: true, points: vec![(Span::ZERO, Share::ALL)] }
     }
 
     /// The corners.

@@ -192,10 +192,11 @@ async fn a_group_without_a_ramp_gives_a_release_to_everybody_at_once() {
     for server in Server::everywhere().await {
         server.stock_release("1.0.0", b"one").await;
         let group = server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok().json();
-        assert_eq!(group["defaults"]["ramp"], "0s:100", "{group}");
+        assert_eq!(group["defaults"]["ramp"], "steps 0s:100", "{group}");
         assert_eq!(server.api("GET", "/groups/stable", None).await.ok().json()["defaults"], group["defaults"]);
         let body = json!({ "version": "1.0.0", "move-channel": true });
-        let rollout = server.api("POST", "/groups/stable/rollouts", Some(body)).await.ok().json()[0].clone();
-        assert_eq!(rollout["settings"]["ramp"], "0s:100", "{rollout}");
+        server.api("POST", "/groups/stable/rollouts", Some(body)).await.ok();
+        let rollout = server.api("GET", "/rollouts/1", None).await.ok().json();
+        assert_eq!(rollout["settings"]["ramp"], "steps 0s:100", "{rollout}");
     }
 }
