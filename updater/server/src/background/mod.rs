@@ -9,7 +9,7 @@ use crate::http::App;
 use crate::http::api::publish::record;
 use crate::policy::{Outcome, RolloutId, Span, State, Time};
 use crate::publish::{PublishError, online, switch, verify};
-use crate::store::{Db, StoreError, events, grants, rollouts};
+use crate::store::{Db, StoreError, catalog, events, grants, rollouts};
 use crate::views;
 
 /// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Least distance of two points in a rollout's chart.
 const POINT_EVERY: Span = Span::minutes(5);
 /// Grants that one transaction marks as silent, so that check-ins wait only for moments.
-const SILENT_AT_ONCE: i64 = 500;
+const SILENT_AT_ONCE: usize = 500;
 /// How long reports of machines are kept.
 const EVENTS_KEPT: Span = Span::hours(90 * 24);
 
@@ -43,11 +43,21 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// The database's; what was done is done, the rest comes with the next round.
 pub async fn round(db: &Db, now: Time) -> Result<(), StoreError> {
+    let releases = catalog::releases(db).await?;
     for stored in rollouts::list(db).await? {
-        match look_after(db, stored.rollout.id, now).await {
-            // Somebody else changed it at this moment: it is looked after again in the next round.
-            Err(error) if error.passing() => {}
-            result => result?,
+        let release = releases.iter().find(|known| known.release.id == stored.rollout.release);
+        let population = match release {
+            Some(known) if stored.rollout.state == State::Running => Some(rollouts::recount(db, &stored, &known.release, now).await?),
+            _ => None,
+        };
+        loop {
+            match look_after(db, stored.rollout.id, population, now).await {
+                Ok(Rest::Some) => {}
+                Ok(Rest::None) => break,
+                // Somebody else changed it at this moment: it is looked after again in the next round.
+                Err(error) if error.passing() => break,
+                Err(error) => return Err(error),
+            }
         }
     }
     let mut tx = db.begin().await?;
@@ -55,30 +65,36 @@ pub async fn round(db: &Db, now: Time) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-async fn look_after(db: &Db, id: RolloutId, now: Time) -> Result<(), StoreError> {
+/// Whether there is more to do than one transaction does.
+enum Rest {
+    Some,
+    None,
+}
+
+async fn look_after(db: &Db, id: RolloutId, population: Option<u64>, now: Time) -> Result<Rest, StoreError> {
     let last = rollouts::points(db, id).await?.pop();
     let mut tx = db.begin().await?;
-    let Some(mut stored) = rollouts::lock(&mut tx, &[id]).await?.pop() else { return Ok(()) };
+    let Some(mut stored) = rollouts::lock(&mut tx, &[id]).await?.pop() else { return Ok(Rest::None) };
     let before = (stored.rollout.clone(), stored.counts);
-    let running = matches!(stored.rollout.state, State::Running);
-    if running {
-        let release = crate::store::catalog::release(&mut tx, stored.rollout.release).await?;
-        if let Some(release) = release {
-            let people = rollouts::population(&mut tx, &stored.group, &release.release, stored.rollout.started_at, now).await?;
-            stored.counts.population = people;
-        }
+    let running = stored.rollout.state == State::Running;
+    let mut rest = Rest::None;
+    // One that is done still gives the release to newcomers, so the brake watches it as well.
+    if stored.rollout.offers(now).is_ok() {
+        stored.counts.population = population.unwrap_or(stored.counts.population);
         let since = now - stored.rollout.settings.brake.silence;
         let overdue = grants::overdue(&mut tx, id, since, SILENT_AT_ONCE).await?;
+        if overdue.len() >= SILENT_AT_ONCE {
+            rest = Rest::Some;
+        }
         let mut changed = Vec::new();
         for mut grant in overdue {
-            let before = grant.grant.outcome;
-            // Silence is no report: the storage sets it by itself.
-            stored.counts.change(grant.grant.canary, before, Outcome::Silent);
-            grant.grant.outcome = Outcome::Silent;
-            changed.push(grant);
+            // A sign of life takes it back: the machine's next check-in books one.
+            if stored.counts.book(Some(&mut grant.grant), Outcome::Silent) {
+                changed.push(grant);
+            }
         }
         grants::write(&mut tx, &changed).await?;
-        if let Some(change) = stored.rollout.advance(&stored.counts, now) {
+        for change in stored.rollout.settle(&stored.counts, now) {
             tracing::info!(rollout = id.0, ?change, "a rollout changed by itself");
             note_change(&mut tx, now, id, &change).await?;
         }
@@ -91,7 +107,9 @@ async fn look_after(db: &Db, id: RolloutId, now: Time) -> Result<(), StoreError>
     if before != (stored.rollout.clone(), stored.counts) {
         rollouts::write(&mut tx, &mut stored).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    // A rollout that was stopped meanwhile waits for a person, and so does the rest of its silence.
+    Ok(if stored.rollout.offers(now).is_ok() { rest } else { Rest::None })
 }
 
 /// Signs timestamp and snapshot afresh when it is time, where this server has the online keys.

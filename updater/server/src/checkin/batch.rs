@@ -293,13 +293,11 @@ impl Work {
     fn book(&mut self, record: &Record, rollout: RolloutId, word: &Word) {
         let key = (record.id, rollout);
         let (Some(grant), Some(stored)) = (self.grants.get_mut(&key), self.rollouts.get_mut(&rollout)) else { return };
-        let Some(outcome) = grant.grant.outcome.after(word.outcome) else { return };
-        stored.counts.change(grant.grant.canary, grant.grant.outcome, outcome);
-        grant.grant.outcome = outcome;
-        (grant.code, grant.cause) = (word.code, word.cause.clone());
-        if let Some(change) = stored.rollout.advance(&stored.counts, self.now) {
-            self.notes.push((rollout, change));
+        if !stored.counts.book(Some(&mut grant.grant), word.outcome) {
+            return;
         }
+        (grant.code, grant.cause) = (word.code, word.cause.clone());
+        self.notes.extend(stored.rollout.settle(&stored.counts, self.now).into_iter().map(|change| (rollout, change)));
         self.changed_grants.insert(key);
         self.changed_rollouts.insert(rollout);
     }
@@ -328,6 +326,7 @@ impl Work {
     fn grant(&mut self, record: &mut Record, rollout: RolloutId, canary: bool) {
         let Some(stored) = self.rollouts.get_mut(&rollout) else { return };
         stored.counts.grant(canary);
+        self.notes.extend(stored.rollout.settle(&stored.counts, self.now).into_iter().map(|change| (rollout, change)));
         let grant = Grant { at: self.now, canary, outcome: Outcome::Pending };
         self.grants.insert((record.id, rollout), grants::Stored { machine: record.id, rollout, grant, code: None, cause: None });
         self.changed_grants.insert((record.id, rollout));

@@ -95,12 +95,18 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPWAY_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json_log = cli.log == Log::Json;
     match cli.log {
         Log::Text => log.init(),
         Log::Json => log.json().init(),
     }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the log as JSON must not stumble over its last line.
+        Err(error) if json_log => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE

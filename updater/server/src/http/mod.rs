@@ -5,7 +5,7 @@
 //! - [`update`]: the Omaha endpoint; [`files`]: metadata and targets
 //! - [`auth`], [`problem`], [`body`]: who asks, what went wrong, and JSON with helpful errors
 //! - [`api`]: what people steer, one file per noun
-//! - [`serve`]: connections, their limits, and an orderly end
+//! - [`serve`]: connections, their limits, and an orderly end; [`stall`]: readers that stand still
 
 pub mod api;
 pub mod auth;
@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod problem;
 pub mod routes;
 pub mod serve;
+pub mod stall;
 pub mod state;
 pub mod system;
 pub mod update;

@@ -99,11 +99,11 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/api/v1/audit", VIEWER, "Who changed what, newest first", || get(fleet::audit)).query(&["before", "limit"]),
     route(Get, "/api/v1/groups", VIEWER, "All groups", || get(groups::list)),
     route(Get, "/api/v1/groups/{group}", VIEWER, "One group", || get(groups::get)),
-    route(Put, "/api/v1/groups/{group}", OPERATOR, "Make a group, or replace its settings", || put(groups::put))
+    route(Put, "/api/v1/groups/{group}", OPERATOR, "Make a group, or replace its settings. What is left out: no ramp (everybody at once), no canaries, no limit, any time; the brake watches always", || put(groups::put))
         .body(r#"{"channel":"stable","enabled":true,"parallel":50,"ramp":"0h:1,1h:10,24h:100","canaries":{"tags":["canary"]},"brake":{"max-failures":5,"sample":20,"silence":"3h"}}"#),
     route(Delete, "/api/v1/groups/{group}", OPERATOR, "Remove a group; its machines stay", || delete(groups::delete)),
     route(Get, "/api/v1/groups/{group}/rollouts", VIEWER, "The rollouts of a group", || get(rollouts::of_group)),
-    route(Post, "/api/v1/groups/{group}/rollouts", OPERATOR, "Let a release spread through a group", || post(rollouts::create))
+    route(Post, "/api/v1/groups/{group}/rollouts", OPERATOR, "Let a release spread through a group. What is left out is taken from the group", || post(rollouts::create))
         .body(r#"{"version":"1.2.3","move-channel":true,"ramp":"0s:100"}"#),
     route(Get, "/api/v1/rollouts", VIEWER, "All rollouts, newest first", || get(rollouts::list)),
     route(Get, "/api/v1/rollouts/{id}", VIEWER, "One rollout, its progress over time, and what it went wrong on", || get(rollouts::get)),

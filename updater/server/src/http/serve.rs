@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::problem::Problem;
+use super::stall::{self, Impatient};
 
 /// How long clients may take; tests are less patient.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +26,14 @@ pub struct Patience {
     pub request: Duration,
     /// As above, for uploads and publishing.
     pub upload: Duration,
+    /// To take some of an answer that is being sent.
+    pub stall: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { headers: Duration::from_secs(10), request: Duration::from_secs(30), upload: Duration::from_secs(30 * 60) }
+        let (headers, request, upload) = (Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(30 * 60));
+        Self { headers, request, upload, stall: stall::PATIENCE }
     }
 }
 
@@ -108,7 +112,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patienc
         .max_buf_size(HEADER_BYTES.max(8192))
         .max_headers(HEADERS)
         .half_close(false);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(TokioIo::new(Impatient::new(stream, patience.stall)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

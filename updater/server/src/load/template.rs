@@ -87,6 +87,9 @@ mod tests {
         let [app] = request.apps.as_slice() else { panic!("{request:?}") };
         assert_eq!((app.machine_id.as_str(), app.track.as_str(), app.version.as_str()), (id.as_str(), "beta", "1.2.3"));
         assert!(app.ping && app.update_check.is_some() && app.events.is_empty());
+        // What fills a database for measurements knows the machine by the same words, or each check-in would change something.
+        let known = crate::cli::fill::machine(7, &app.id, "beta", "1.2.3");
+        assert_eq!(crate::checkin::CheckIn::of(&request), [crate::checkin::CheckIn { asks: true, ..known }]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Rollout {
     }
 
     /// What happens by itself: to be called in the transaction of every change of the counts, and once a minute. Call it
-    /// again until it answers `None`.
+    /// again until it answers `None`, or call [`Self::settle`].
     pub fn advance(&mut self, counts: &Counts, now: Time) -> Option<Change> {
         self.offers(now).ok()?;
         let soaking = self.ramp_elapsed(now).is_none();
@@ -206,6 +206,12 @@ impl Rollout {
             return Some(Change::Done);
         }
         None
+    }
+
+    /// Calls [`Self::advance`] until nothing happens any more; what happened, in order.
+    #[must_use = "changes are noted in the log"]
+    pub fn settle(&mut self, counts: &Counts, now: Time) -> Vec<Change> {
+        std::iter::from_fn(|| self.advance(counts, now)).collect()
     }
 
     fn hold(&mut self, state: State, now: Time) {
@@ -302,6 +308,15 @@ mod tests {
         assert_eq!((rollout.offers(hours(1)), rollout.share(hours(1))), (Ok(()), Share::ALL));
         let newcomers = Counts { granted: 20, completed: 10, rolled_back: 10, ..all };
         assert!(matches!(rollout.advance(&newcomers, hours(1)), Some(Change::Stopped(_))));
+    }
+
+    #[test]
+    fn several_things_happen_at_one_moment() {
+        let mut rollout = rollout("0h:100");
+        rollout.settings.canaries = canaries(&["c"], 1, 1, Span::ZERO);
+        let all = Counts { granted: 10, completed: 10, canaries: CanaryCounts { granted: 1, completed: 1, bad: 0 }, ..counts(10, 0) };
+        assert_eq!(rollout.settle(&all, hours(1)), [Change::CanariesHeld, Change::Done]);
+        assert_eq!(rollout.settle(&all, hours(1)), []);
     }
 
     #[test]

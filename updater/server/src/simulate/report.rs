@@ -44,13 +44,24 @@ fn write(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
 fn chart(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  hour  allowed  granted  {LEGEND:<42}   completed     busy   failed   silent")?;
     let every = outcomes.hours.len().div_ceil(ROWS).max(1);
+    let (mut last, mut same): (Option<(u64, Counts)>, Option<u32>) = (None, None);
     for hour in outcomes.hours.iter().filter(|hour| (hour.ends as usize).is_multiple_of(every)) {
         let Hour { ends, counts, .. } = hour;
+        // A held rollout stands still for hours; one line says so.
+        if last.replace((hour.allowed, *counts)) == Some((hour.allowed, *counts)) {
+            same = Some(*ends);
+            continue;
+        }
+        still(same.take(), out)?;
         let (busy, failed) = (counts.in_flight(), counts.failed + counts.rolled_back);
         write!(out, "  {ends:>4} {:>8} {:>8}  |{}|", hour.allowed, counts.granted, bar(hour))?;
         writeln!(out, "{:>12} {busy:>8} {failed:>8} {:>8}", counts.completed, counts.silent)?;
     }
-    Ok(())
+    still(same, out)
+}
+
+fn still(until: Option<u32>, out: &mut String) -> std::fmt::Result {
+    until.map_or(Ok(()), |until| writeln!(out, "  {until:>4}        :        :  no change until then"))
 }
 
 /// Completed, busy and bad machines as parts of the population, and what else is allowed.

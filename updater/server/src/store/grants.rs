@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::db::Row;
-use super::{Db, StoreError, Tx};
+use super::{Db, StoreError, Tx, rollouts};
 use crate::args;
 use crate::policy::{Grant, Outcome, RolloutId, Time};
 
@@ -95,10 +95,10 @@ pub async fn write(tx: &mut Tx, grants: &[Stored]) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The database's.
-pub async fn overdue(tx: &mut Tx, rollout: RolloutId, since: Time, limit: i64) -> Result<Vec<Stored>, StoreError> {
+pub async fn overdue(tx: &mut Tx, rollout: RolloutId, since: Time, limit: usize) -> Result<Vec<Stored>, StoreError> {
     let sql = "SELECT g.machine, g.rollout, g.at, g.canary, g.outcome, g.code, g.cause FROM grants g JOIN machines m ON m.id = g.machine \
                WHERE g.rollout = $1 AND g.outcome = 'pending' AND g.at < $2 AND m.last_seen < $2 LIMIT $3";
-    tx.rows(sql, args![rollout.0, since.0, limit]).await?.iter().map(stored).collect()
+    tx.rows(sql, args![rollout.0, since.0, rollouts::number(limit as u64)]).await?.iter().map(stored).collect()
 }
 
 /// A machine that a release failed on, for the rollout's page.

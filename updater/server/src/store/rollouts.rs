@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::db::Row;
+use super::db::{Arg, Row};
 use super::{Db, StoreError, Tx};
 use crate::args;
 use crate::policy::counts::LIVE_DAYS;
-use crate::policy::{CanaryCounts, Counts, ReleaseId, Rollout, RolloutId, Share, Span, State, Time};
+use crate::policy::{CanaryCounts, Counts, Release, ReleaseId, Rollout, RolloutId, Share, Span, State, Time};
 
 /// A rollout as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -153,11 +153,26 @@ pub async fn write(tx: &mut Tx, stored: &mut Stored) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The database's.
-pub async fn population(tx: &mut Tx, group: &str, release: &crate::policy::Release, started: Time, now: Time) -> Result<u64, StoreError> {
-    let sql = "SELECT COUNT(*) FROM machines WHERE group_name = $1 AND app = $2 AND arch = $3 AND first_seen <= $4 AND last_seen >= $5";
+pub async fn population(tx: &mut Tx, group: &str, release: &Release, started: Time, now: Time) -> Result<u64, StoreError> {
+    tx.row(POPULATION, &population_of(group, release, started, now)).await?.map_or(Ok(0), |row| row.count(0))
+}
+
+/// The same outside any transaction: counting a hundred thousand machines must keep no check-in waiting, and the number is
+/// out of date a moment later anyway.
+///
+/// # Errors
+/// The database's.
+pub async fn recount(db: &Db, stored: &Stored, release: &Release, now: Time) -> Result<u64, StoreError> {
+    let values = population_of(&stored.group, release, stored.rollout.started_at, now);
+    db.row(POPULATION, &values).await?.map_or(Ok(0), |row| row.count(0))
+}
+
+const POPULATION: &str =
+    "SELECT COUNT(*) FROM machines WHERE group_name = $1 AND app = $2 AND arch = $3 AND first_seen <= $4 AND last_seen >= $5";
+
+fn population_of(group: &str, release: &Release, started: Time, now: Time) -> [Arg; 5] {
     let live = now - Span::hours(24 * LIVE_DAYS);
-    let values = args![group, release.app.as_str(), release.arch.as_str(), started.0, live.0];
-    tx.row(sql, values).await?.map_or(Ok(0), |row| row.count(0))
+    [group.into(), release.app.as_str().into(), release.arch.as_str().into(), started.0.into(), live.0.into()]
 }
 
 /// Adds a point to a rollout's chart.

@@ -151,6 +151,27 @@ fn the_command_line_makes_a_server_and_its_tokens() {
 }
 
 #[test]
+fn a_json_log_is_json_to_its_last_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let run = |args: &[&str]| program().args(args).arg("--data").arg(&data).output().unwrap();
+    assert!(run(&["init"]).status.success());
+    std::fs::write(data.join("repository/tuf"), "no folder").unwrap();
+    // An address that is kept for documentation: the server has something to warn of, and then cannot listen.
+    for (log, json) in [("json", true), ("text", false)] {
+        let output = run(&["serve", "--log", log, "--listen", "192.0.2.1:1"]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
+        let lines: Vec<Result<serde_json::Value, _>> = error.lines().map(serde_json::from_str).collect();
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.is_ok() == json), "{error}");
+        assert!(error.contains("listening on 192.0.2.1:1"), "{error}");
+        if let Some(Ok(last)) = lines.last() {
+            assert_eq!((last["level"].as_str(), last["fields"]["message"].is_string()), (Some("ERROR"), true), "{error}");
+        }
+    }
+}
+
+#[test]
 fn pages_are_printed() {
     for (args, says) in [
         (vec!["openapi"], "\"3.1.0\""),
@@ -158,9 +179,24 @@ fn pages_are_printed() {
         (vec!["completions", "bash"], "complete"),
         (vec!["--help"], "Exit status"),
         (vec!["serve", "--help"], "Example"),
+        (vec!["simulate", "--help"], "Examples"),
     ] {
         let output = program().args(&args).output().unwrap();
         assert!(output.status.success(), "{args:?}");
         assert!(String::from_utf8(output.stdout).unwrap().contains(says), "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_without_a_ramp_gives_a_release_to_everybody_at_once() {
+    for server in Server::everywhere().await {
+        server.stock_release("1.0.0", b"one").await;
+        let group = server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok().json();
+        assert_eq!(group["defaults"]["ramp"], "steps 0s:100", "{group}");
+        assert_eq!(server.api("GET", "/groups/stable", None).await.ok().json()["defaults"], group["defaults"]);
+        let body = json!({ "version": "1.0.0", "move-channel": true });
+        server.api("POST", "/groups/stable/rollouts", Some(body)).await.ok();
+        let rollout = server.api("GET", "/rollouts/1", None).await.ok().json();
+        assert_eq!(rollout["settings"]["ramp"], "steps 0s:100", "{rollout}");
     }
 }

@@ -22,8 +22,12 @@ pub const NOW: Time = Time(1_795_219_200_000);
 pub const FLATCAR: &str = "{e96281a6-d1af-4bde-9a0a-97b76e56dc57}";
 
 /// Long enough for an honest client on a busy machine, short enough to be waited for.
-pub const PATIENCE: serve::Patience =
-    serve::Patience { headers: Duration::from_secs(2), request: Duration::from_secs(20), upload: Duration::from_secs(60) };
+pub const PATIENCE: serve::Patience = serve::Patience {
+    headers: Duration::from_secs(2),
+    request: Duration::from_secs(20),
+    upload: Duration::from_secs(60),
+    stall: Duration::from_secs(20),
+};
 
 pub struct Server {
     pub address: SocketAddr,

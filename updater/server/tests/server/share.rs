@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use update_server::checkin::batch::Engine;
-use update_server::checkin::{CheckIn, Reply};
+use update_server::checkin::{CheckIn, Reply, Report};
 use update_server::clock::Clock;
 use update_server::policy::{Control, Decision, Follow, Group, Reason, ReleaseId, Rollout, RolloutId, Salt, Settings, Span, Version};
 use update_server::store::catalog::{self, New, Offer, Source};
@@ -165,5 +165,35 @@ async fn machines_that_fall_silent_are_counted_and_stop_a_rollout() {
         // Silence ends when a machine is heard of.
         engine.run(&[machine(5)]).await.unwrap();
         assert_eq!(rollouts::get(&db, rollout).await.unwrap().unwrap().counts.silent, 38);
+    }
+}
+
+/// The machine says that the release failed on it.
+fn failed(number: u64) -> CheckIn {
+    let report = Report { kind: 3, result: 0, code: Some(1), cause: None, previous: None, release: Some("2.0.0".into()) };
+    CheckIn { reports: vec![report], asks: false, ..machine(number) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_machines_that_were_given_nothing_do_not_stop_a_rollout() {
+    let dir = tempfile::tempdir().unwrap();
+    for database in databases(dir.path()).await {
+        let clock = Clock::manual(NOW);
+        let db = open(&database).await;
+        let rollout = prepare(&db, &clock, "0s:100").await;
+        let mut engine = Engine::new(db.clone(), clock.clone());
+        let claims: Vec<CheckIn> = (0..MACHINES).map(failed).collect();
+        engine.run(&claims).await.unwrap();
+        let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
+        assert_eq!((stored.counts.bad(), rollouts::state_name(&stored.rollout.state)), (0, "running"), "{database}");
+        // The same words of machines that were given it do, in the very batch in which the sample is full.
+        engine.run(&(0..40).map(machine).collect::<Vec<_>>()).await.unwrap();
+        engine.run(&claims).await.unwrap();
+        let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
+        assert_eq!((stored.counts.bad(), rollouts::state_name(&stored.rollout.state)), (40, "stopped"), "{database}");
+        let (replies, _) = engine.run(&[machine(100)]).await.unwrap();
+        assert!(!offered(&replies[0]), "{database}");
+        let notes = db.row("SELECT COUNT(*) FROM audit WHERE action = 'rollout.stopped-by-brake'", &[]).await.unwrap().unwrap();
+        assert_eq!(notes.count(0).unwrap(), 1);
     }
 }

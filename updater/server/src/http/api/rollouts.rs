@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::releases::{Pick, picked};
+use crate::checkin::batch::note_change;
 use crate::http::auth::Who;
 use crate::http::body::Input;
 use crate::http::problem::Problem;
@@ -190,9 +191,15 @@ async fn change(
     let mut stored = locked.into_iter().next().ok_or_else(|| Problem::missing(format!("rollout {id}")))?;
     let before = stored.rollout.state.clone();
     stored.rollout.control(control, &stored.counts, now).map_err(|error| Problem::conflict(error.to_string(), ""))?;
+    let asked = stored.rollout.state.clone();
+    // What went wrong while it was held is judged before anybody is given the release again.
+    let changes = stored.rollout.settle(&stored.counts, now);
     rollouts::write(&mut tx, &mut stored).await?;
     let object = format!("group/{}/rollout/{id}", stored.group);
-    note(&mut tx, now, who.name(), action, &object, Some(&before), Some(&stored.rollout.state)).await?;
+    note(&mut tx, now, who.name(), action, &object, Some(&before), Some(&asked)).await?;
+    for change in &changes {
+        note_change(&mut tx, now, RolloutId(id), change).await?;
+    }
     tx.commit().await?;
     let page = views::rollout(&app.db, RolloutId(id), now).await?;
     page.map(|page| Json(page.progress)).ok_or_else(|| Problem::missing(format!("rollout {id}")))
