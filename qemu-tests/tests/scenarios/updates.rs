@@ -289,7 +289,7 @@ impl Fleet {
 
     fn configure(&self, more: &str) -> anyhow::Result<()> {
         let url = UpdateServer::guest_url();
-        let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{}\n[health]\ndeadline = \"8m\"\n", self.reboot);
+        let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{}\n[health]\ndeadline = \"4m\"\n", self.reboot);
         self.vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
     }
 
@@ -297,10 +297,10 @@ impl Fleet {
         self.configure(&format!("bandwidth-limit = {bytes}"))
     }
 
-    /// What `updater status` says.
-    fn status(&self) -> anyhow::Result<Value> {
-        let output = self.vm.guest().check("updater status --json")?;
-        serde_json::from_str(&output.stdout).context("reading the status")
+    /// What `updater status` says; nothing while the machine is between two boots, or the daemon is not up yet.
+    fn status(&self) -> Option<Value> {
+        let output = self.vm.guest().run("updater status --json").ok()?;
+        serde_json::from_str(&output.stdout).ok()
     }
 
     /// Stages what the server offers, and waits for it.
@@ -321,8 +321,9 @@ impl Fleet {
 
     fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
         self.vm.wait(&format!("{percent} % are written"), UPDATE_SECS, || {
-            let status = self.status()?;
-            Ok(status["progress"].as_f64().filter(|done| *done >= percent as f64))
+            let status = self.status().unwrap_or_default();
+            let (done, total) = (status["progress"]["done"].as_u64(), status["progress"]["total"].as_u64());
+            Ok(done.zip(total).filter(|(done, total)| done * 100 >= total * percent))
         })?;
         Ok(())
     }
@@ -337,7 +338,7 @@ impl Fleet {
     /// Waits until `version` runs and is the one that stays.
     fn wait_for_version(&self, version: &str) -> anyhow::Result<()> {
         self.vm.wait(&format!("{version} is committed"), COMMIT_SECS, || {
-            let status = self.status()?;
+            let status = self.status().unwrap_or_default();
             Ok((status["version"] == version && status["state"] == "idle").then_some(()))
         })
     }
@@ -373,11 +374,11 @@ impl Fleet {
         let vm = &self.vm;
         vm.wait_for_boot()?;
         let status = vm.wait("the updater has understood", COMMIT_SECS, || {
-            let status = self.status()?;
-            Ok((!status["quarantined"].as_array().is_none_or(Vec::is_empty)).then_some(status))
+            let status = self.status().unwrap_or_default();
+            Ok((!status["quarantine"].as_array().is_none_or(Vec::is_empty)).then_some(status))
         })?;
         ensure!(status["version"] == version, "it runs {}", status["version"]);
-        let quarantined = status["quarantined"].to_string();
+        let quarantined = status["quarantine"].to_string();
         ensure!(quarantined.contains(bad), "quarantined is {quarantined}");
         ensure!(status.to_string().to_lowercase().contains(cause), "the cause is not told: {status}");
         let boot = vm.wait_for_agent()?;
