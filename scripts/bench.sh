@@ -1,6 +1,7 @@
 #!/bin/sh
 # Measures what the project promises about speed and size, and prints ratios beside mkosi. Nothing here passes or fails.
 #
+# BENCH_SKIP_SERVER=1 leaves out the update server (check-ins on SQLite and Postgres, the simulator): about five minutes.
 # BENCH_SKIP_MKOSI=1 leaves out the comparison (about ten minutes).
 # BENCH_COMPRESSION=1 adds the table of compressors (size, time to build, time until Docker answers): about ten minutes.
 set -eu
@@ -11,6 +12,8 @@ builder=target/release/image-builder
 recipe=image-builder/recipes/vm.toml
 
 cargo build --release --locked --quiet --package image-builder
+SLIPWAY_PROGRAMS=$PWD/$(scripts/programs.sh)
+export SLIPWAY_PROGRAMS
 "$builder" keygen "$out/keys" >/dev/null 2>&1
 
 now() { date +%s.%N; }
@@ -43,6 +46,16 @@ cargo bench --locked --quiet --package image-builder --bench verity
 printf '\nthe ten largest files of the root:\n'
 sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"bytes"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
 
+printf '\napplying the release (target 80 %% of the shell, 64 MiB):\n'
+"$builder" release "$out/vm" --keys "$out/keys" --repository "$out/repository" >/dev/null
+UPDATER=$SLIPWAY_PROGRAMS/updater updater/agent/benches/apply.sh "$out/repository/targets/slipway-vm-$version-amd64"
+
+if [ -z "${BENCH_SKIP_SERVER:-}" ]; then
+    printf '\ncheck-ins (target 10,000/s at p99 under 20 ms):\n'
+    updater/server/benches/checkins.sh
+    printf '\na million machines for a day (target 120 s):\n'
+    timed 'update-server simulate' target/release/update-server simulate --machines 1000000 --hours 24
+fi
 if [ -n "${BENCH_COMPRESSION:-}" ]; then
     printf '\n'
     image-builder/benches/compression.sh

@@ -239,7 +239,13 @@ impl Thief {
         if keys.as_std_path().starts_with(self.dir.path()) {
             self.forget()?;
         }
-        image_builder::release::repository::sign(&self.repository(), keys.as_std_path(), &[self.release.clone()], Default::default(), now)?;
+        image_builder::release::repository::sign(
+            &self.repository(),
+            keys.as_std_path(),
+            std::slice::from_ref(&self.release),
+            Default::default(),
+            now,
+        )?;
         if keys.as_std_path().starts_with(self.dir.path()) {
             self.serve()?;
             return self.forget();

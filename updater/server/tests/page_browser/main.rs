@@ -1,5 +1,7 @@
 //! The web page in Debian's Chromium, against the real server. See `browser/test.sh`.
 
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
+
 mod chromium;
 #[path = "../page/fleet.rs"]
 #[allow(dead_code, reason = "shared with the tests that need no browser")]
