@@ -389,7 +389,8 @@ impl Fleet {
         ensure!(status.to_string().to_lowercase().contains(cause), "the cause is not told: {status}");
         let boot = vm.wait_for_agent()?;
         let check = vm.guest().run("updater check")?;
-        ensure!(check.stdout.contains("quarantine") || check.stderr.contains("quarantine"), "a check says: {check}");
+        let said = format!("{}{}", check.stdout, check.stderr);
+        ensure!(said.contains("not tried again") || said.contains("quarantine"), "a check says: {check}");
         ensure!(vm.guest().boot_id()? == boot, "it was tried again");
         ensure!(self.bootable_entries()?.len() <= 2);
         let id = vm.guest().check("cat /etc/machine-id")?.text().to_owned();
