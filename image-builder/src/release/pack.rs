@@ -145,8 +145,10 @@ fn pack_part(build: &Path, folder: &Path, name: PartName, built: &Built) -> anyh
     let input = build.join(from);
     let expected = built.parts.iter().find(|part| part.name == from).with_context(|| format!("the build lists no {from}"))?;
     let reader = BufReader::new(File::open(&input).with_context(|| format!("opening {}", input.display()))?);
-    let writer = BufWriter::new(File::create(folder.join(to)).with_context(|| format!("creating {to}"))?);
-    let packed = pack::pack(reader, writer, LEVEL).with_context(|| format!("packing {}", input.display()))?;
+    let output = File::create(folder.join(to)).with_context(|| format!("creating {to}"))?;
+    let packed = pack::pack(reader, BufWriter::new(&output), LEVEL).with_context(|| format!("packing {}", input.display()))?;
+    // A power cut after the folder has its name must not leave a file in it that is shorter than what gets signed.
+    output.sync_all().with_context(|| format!("writing {to}"))?;
     ensure!(
         packed.sha256.to_string() == expected.sha256,
         "{} is not what the build left there (sha256 {}, expected {}); build again",
