@@ -72,7 +72,7 @@ rules! {
     UnitNotStarted = "unit-not-started", Warning, "A unit that is placed is also started or enabled, here or by another unit.";
     UnitWithoutInstall = "unit-without-install", Warning, "A unit that is enabled has an `[Install]` section.";
     UnknownUnit = "unknown-unit", Warning, "A unit that is started, enabled or given a drop-in exists, here or in the image.";
-    FleetMissing = "fleet-missing", Warning, "`fleet.service` and `[X-Fleet]` need a fleet layer, which the image does not have yet.";
+    FleetMissing = "fleet-missing", Warning, "`fleet.service` and its settings need a fleet layer, which the image does not have yet.";
     EtcdTranslated = "etcd-translated", Warning, "Keys of etcd 0.4 are written as those of today's etcd; until then they are translated.";
     EtcdIgnored = "etcd-ignored", Warning, "Keys that today's etcd does not know are left out.";
     PlainSecret = "plain-secret", Warning, "Passwords are given as hashes; other secrets are not in the document.";

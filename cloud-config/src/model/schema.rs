@@ -138,6 +138,20 @@ pub fn document() -> Json {
     schema
 }
 
+/// Every name a key can have anywhere, sorted.
+#[must_use]
+pub fn all_names() -> Vec<&'static str> {
+    fn add(keys: &[Key], names: &mut std::collections::BTreeSet<&'static str>) {
+        for key in keys {
+            names.extend(key.aliases.iter().copied().chain([key.name]));
+            add(&(key.children)(), names);
+        }
+    }
+    let mut names = std::collections::BTreeSet::new();
+    add(&<super::Config as super::Value>::child_keys(), &mut names);
+    names.into_iter().collect()
+}
+
 /// Any text; editors see numbers and booleans where YAML sees text that looks like them.
 #[must_use]
 pub fn text() -> Json {
@@ -174,4 +188,48 @@ pub fn words(words: &[&str]) -> Json {
 #[must_use]
 pub fn list(item: Json) -> Json {
     json!({ "type": ["array", "null"], "items": item })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_is_defined_and_both_spellings_are_there() {
+        let schema = document();
+        let text = schema.to_string();
+        for (at, _) in text.match_indices("#/$defs/") {
+            let name: String = text[at + 8..].chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+            assert!(schema["$defs"][&name].is_object(), "{name}");
+        }
+        for key in ["ssh-authorized-keys", "ssh_authorized_keys", "write_files", "write-files"] {
+            assert!(schema["properties"][key].is_object(), "{key}");
+        }
+        assert!(schema["$defs"]["Unit"]["properties"]["drop-ins"].is_object());
+        assert_eq!(schema["$defs"]["Unit"]["required"], json!(["name"]));
+        assert_eq!(schema["$defs"]["Unit"]["additionalProperties"], json!(false));
+        assert!(schema["$defs"]["etcd"]["properties"]["peer-addr"]["deprecated"].as_bool().unwrap());
+    }
+
+    #[test]
+    fn required_keys_have_one_spelling() {
+        fn look(keys: &[Key]) {
+            for key in keys {
+                assert!(!key.required || !key.name.contains('_'), "{}", key.name);
+                look(&(key.children)());
+            }
+        }
+        look(&<super::super::Config as super::super::Value>::child_keys());
+    }
+
+    #[test]
+    fn every_key_says_what_it_is_for() {
+        fn look(keys: &[Key]) {
+            for key in keys {
+                assert!(key.is_ignored() || key.about.ends_with('.'), "{}", key.name);
+                look(&(key.children)());
+            }
+        }
+        look(&<super::super::Config as super::super::Value>::child_keys());
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reader::Reader;
 use super::schema::{Definitions, Key, Shape};
-use super::{Located, Value};
+use super::{Located, Place, Value};
 use crate::yaml::{Entry, Kind, Node};
 
 /// How a field of a section takes what was written for its key.
@@ -113,10 +113,10 @@ impl<T: Value> Field for Located<T> {
 }
 
 impl<T: Value> Field for Vec<Located<T>> {
-    type Cell = Self;
+    type Cell = List<T>;
     const REQUIRED: bool = false;
 
-    fn read(cell: &mut Self, entry: &Entry, reader: &mut Reader<'_>) {
+    fn read(cell: &mut List<T>, entry: &Entry, reader: &mut Reader<'_>) {
         let items: Vec<Located<T>> = match &entry.value.kind {
             Kind::Sequence(items) => items
                 .iter()
@@ -137,20 +137,22 @@ impl<T: Value> Field for Vec<Located<T>> {
             },
         };
         for item in items {
-            if let Some((name, first)) = add(cell, item) {
-                reader.duplicate_entry(&name, &first.0, &first.1);
+            if let Some(twice) = cell.add(item) {
+                reader.duplicate_entry(&twice.name, &twice.second, &twice.first);
             }
         }
     }
 
-    fn finish(cell: Self) -> Option<Self> {
-        Some(cell)
+    fn finish(cell: List<T>) -> Option<Self> {
+        Some(cell.items)
     }
 
     fn merge(&mut self, later: Self) {
-        for item in later {
-            add(self, item);
+        let mut list = List::default();
+        for item in std::mem::take(self).into_iter().chain(later) {
+            list.add(item);
         }
+        *self = list.items;
     }
 
     fn shape() -> Shape {
@@ -170,23 +172,42 @@ impl<T: Value> Field for Vec<Located<T>> {
     }
 }
 
-/// Name of an entry that is there twice, and where it is for the second and for the first time.
-type Twice = Option<(String, (super::Place, super::Place))>;
+/// A list in the making, which knows where the entries of each name are.
+#[derive(Debug)]
+pub struct List<T> {
+    items: Vec<Located<T>>,
+    index: BTreeMap<String, usize>,
+}
 
-/// Adds to a list; an entry of the same identity is merged with the one that is there.
-fn add<T: Value>(list: &mut Vec<Located<T>>, item: Located<T>) -> Twice {
-    let same = item.identity().and_then(|identity| {
-        let own = list.iter_mut().find(|own| own.identity().as_ref() == Some(&identity))?;
-        Some((identity, own))
-    });
-    let Some((identity, own)) = same else {
-        list.push(item);
-        return None;
-    };
-    let places = (item.place.clone(), own.place.clone());
-    own.value.merge(item.value);
-    own.place = item.place;
-    Some((identity, places))
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), index: BTreeMap::new() }
+    }
+}
+
+/// An entry that is there twice.
+struct Twice {
+    name: String,
+    first: Place,
+    second: Place,
+}
+
+impl<T: Value> List<T> {
+    /// Adds an entry; one of the same name is merged with the one that is there.
+    fn add(&mut self, item: Located<T>) -> Option<Twice> {
+        let Some(name) = item.identity() else {
+            self.items.push(item);
+            return None;
+        };
+        let Some(own) = self.index.get(&name).and_then(|at| self.items.get_mut(*at)) else {
+            self.index.insert(name, self.items.len());
+            self.items.push(item);
+            return None;
+        };
+        let first = std::mem::replace(&mut own.place, item.place.clone());
+        own.value.merge(item.value);
+        Some(Twice { name, first, second: item.place })
+    }
 }
 
 impl<T: Value> Field for BTreeMap<String, Located<T>> {

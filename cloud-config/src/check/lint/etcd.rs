@@ -51,7 +51,12 @@ fn section<T: Table>(section: &Environment<T>, lints: &mut Lints<'_>) {
         match variable.fate {
             Fate::Kept => old_ports(variable.key, text, place, lints),
             Fate::Translated(how) => {
-                lints.add(Rule::EtcdTranslated, place, format!("`{}` is a key of old etcd: it {how}", variable.key), new_key(variable.key))
+                lints.add(
+                    Rule::EtcdTranslated,
+                    place,
+                    format!("`{}` is a key of old etcd: it {how}", variable.key),
+                    "use the keys of today's etcd",
+                );
             }
             Fate::Ignored(why) => lints.add(Rule::EtcdIgnored, place, format!("`{}` does nothing: {why}", variable.key), "remove it"),
         }
@@ -72,12 +77,5 @@ fn old_ports(key: &str, text: &str, place: &crate::model::Place, lints: &mut Lin
                 "write today's port",
             );
         }
-    }
-}
-
-fn new_key(key: &str) -> &'static str {
-    match key {
-        "discovery" | "discovery_proxy" => "nothing to do: it works as before",
-        _ => "use the keys of `etcd2`",
     }
 }

@@ -8,7 +8,6 @@ use Kind::{Bool, Choice, Float, Int, Text};
 const NO_V2_PROXY: &str = "the proxy of etcd 3.5 only serves the v2 interface, which is off; point clients at the members";
 const NO_TUNING: &str = "etcd since 2.0 has its own cluster management";
 const NO_V2_HTTP: &str = "etcd 3.5 has no such limit";
-const BY_AGENT: &str = "the cluster agent does discovery and gives etcd a static list of members";
 
 const fn key(key: &'static str, name: &'static str, kind: Kind, fate: Fate, about: &'static str) -> Variable {
     Variable { key, name, kind, about, fate }
@@ -57,8 +56,8 @@ impl Table for EtcdKeys {
             "discovery",
             "ETCD_DISCOVERY",
             Text,
-            Translated(BY_AGENT),
-            "Discovery URL with its token, the same on all nodes of a new cluster.",
+            Kept,
+            "Discovery URL with its token, the same on all nodes; the cluster agent does the discovery for etcd.",
         ),
         key(
             "discovery_fallback",
@@ -68,7 +67,7 @@ impl Table for EtcdKeys {
             "What a node does that is not needed as a member.",
         ),
         key("discovery_srv", "ETCD_DISCOVERY_SRV", Text, Kept, "Domain whose SRV records name the members."),
-        key("discovery_proxy", "ETCD_DISCOVERY_PROXY", Text, Translated(BY_AGENT), "HTTP proxy on the way to the discovery URL."),
+        key("discovery_proxy", "ETCD_DISCOVERY_PROXY", Text, Kept, "HTTP proxy on the way to the discovery URL."),
         key("election_timeout", "ETCD_ELECTION_TIMEOUT", Int, Kept, "Milliseconds without a leader until a new one is elected."),
         key("force_new_cluster", "ETCD_FORCE_NEW_CLUSTER", Bool, Kept, "Starts a cluster of one from old data; for disasters only."),
         key("graphite_host", "ETCD_GRAPHITE_HOST", Text, Ignored("etcd 3.5 offers metrics for Prometheus"), "Where metrics were sent."),
@@ -169,8 +168,8 @@ impl Table for Etcd2Keys {
             "discovery",
             "ETCD_DISCOVERY",
             Text,
-            Translated(BY_AGENT),
-            "Discovery URL with its token, the same on all nodes of a new cluster.",
+            Kept,
+            "Discovery URL with its token, the same on all nodes; the cluster agent does the discovery for etcd.",
         ),
         key(
             "discovery_fallback",
@@ -180,7 +179,7 @@ impl Table for Etcd2Keys {
             "What a node does that is not needed as a member.",
         ),
         key("discovery_srv", "ETCD_DISCOVERY_SRV", Text, Kept, "Domain whose SRV records name the members."),
-        key("discovery_proxy", "ETCD_DISCOVERY_PROXY", Text, Translated(BY_AGENT), "HTTP proxy on the way to the discovery URL."),
+        key("discovery_proxy", "ETCD_DISCOVERY_PROXY", Text, Kept, "HTTP proxy on the way to the discovery URL."),
         key("election_timeout", "ETCD_ELECTION_TIMEOUT", Int, Kept, "Milliseconds without a leader until a new one is elected."),
         key("enable_pprof", "ETCD_ENABLE_PPROF", Bool, Kept, "Offers profiles under `/debug/pprof`."),
         key("force_new_cluster", "ETCD_FORCE_NEW_CLUSTER", Bool, Kept, "Starts a cluster of one from old data; for disasters only."),
