@@ -7,9 +7,9 @@ fn sample(name: &str) -> String {
 }
 
 fn run(arguments: &[&str], stdin: &str) -> (i32, String, String) {
-    let output = Command::cargo_bin("cloud-config").unwrap().args(arguments).write_stdin(stdin).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let output = Command::cargo_bin("cloud-config").expect("it was built").args(arguments).write_stdin(stdin).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    (output.status.code().expect("it exits"), text(output.stdout), text(output.stderr))
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod tests;
 use crate::document::{self, Kind, Part, ReadError};
 use crate::metadata::Metadata;
 use crate::model::reader::Reader;
+use crate::model::value::MASK;
 use crate::model::{Config, Located, Value};
 use crate::yaml::{self, YamlProblem};
 
@@ -106,7 +107,7 @@ fn finish(checked: &mut Checked, parts: &[Part], merged: Config) {
     for problem in &mut checked.problems {
         let mut same_file = parts.iter().filter(|part| part.file() == &*problem.place.file);
         if let Some(line) = same_file.find_map(|part| part.line(problem.place.line)) {
-            line.clone_into(&mut problem.line_text);
+            problem.line_text = if problem.rule == Rule::PlainSecret { masked(line, &mut problem.place) } else { line.to_owned() };
         }
     }
     if checked.count(Severity::Error) == 0 {
@@ -114,6 +115,12 @@ fn finish(checked: &mut Checked, parts: &[Part], merged: Config) {
     } else {
         checked.scripts.clear();
     }
+}
+
+/// A line up to the secret in it: problems are shown in places where secrets have no business, such as the journal.
+fn masked(line: &str, place: &mut Place) -> String {
+    place.width = MASK.chars().count();
+    line.chars().take(place.column - 1).chain(MASK.chars()).collect()
 }
 
 /// Reads one configuration; what it gives beside problems is only good for finding more of them.

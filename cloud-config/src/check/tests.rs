@@ -70,7 +70,7 @@ fn a_modern_document_has_nothing_to_complain_about() {
 
 #[test]
 fn every_mistake_is_found_at_once_and_shown_with_its_line() {
-    for name in ["keys", "types", "values", "lints", "yaml", "duplicates"] {
+    for name in ["keys", "types", "values", "lints", "yaml", "duplicates", "incomplete", "missing"] {
         let checked = any(&sample(&format!("bad/{name}.yaml")));
         insta::assert_snapshot!(format!("bad_{name}"), shown(&checked));
         assert_eq!(checked.config.is_some(), checked.count(Severity::Error) == 0);
@@ -169,6 +169,9 @@ fn secrets_are_in_no_debug_output() {
     let text = "users: [{name: a, passwd: $6$topsecret$hash}]\ncoreos: {locksmith: {etcd_password: topsecret}}\nwrite_files: [{path: /etc/a, content: topsecret}]\n";
     let checked = check_text(text);
     assert!(!format!("{:?}", checked.config).contains("topsecret"));
+    let plain = check_text("users: [{name: a, passwd: topsecret}]\ndocker: {registries: {r: {username: u, password: topsecret}}}\n");
+    assert_eq!(rules(&plain), [("plain-secret", 2), ("plain-secret", 3)]);
+    assert!(!shown(&plain).contains("topsecret"), "{}", shown(&plain));
 }
 
 #[test]

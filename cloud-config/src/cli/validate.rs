@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use super::{EXIT_FAILED, EXIT_INVALID, Ui, input};
 use crate::check::{self, Checked, Entries, Options, Severity};
 
+/// SGR attributes of errors and warnings on a terminal.
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+
 /// Finds every mistake in a configuration before a machine boots with it.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -46,8 +50,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         ui.data(&Entries::of(&checked.problems))?;
     } else {
         for problem in &checked.problems {
-            ui.line(check::show(problem));
-            ui.line("");
+            let shown = check::show(problem);
+            let (kind, rest) = shown.split_once(':').unwrap_or((&shown, ""));
+            let attribute = if problem.severity == Severity::Error { RED } else { YELLOW };
+            ui.line(format!("{}:{rest}\n", ui.styled(attribute, kind)));
         }
         ui.note(summary(&checked));
     }

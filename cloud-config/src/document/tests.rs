@@ -93,7 +93,7 @@ fn mime_may_be_nested_quoted_compressed_and_foreign() {
          Content-Type: application/gzip\nContent-Transfer-Encoding: base64\n\n{packed}\n--o\nContent-Type: text/cloud-config\nContent-Transfer-Encoding: quoted-printable\n\n\
          hostname: a=\nb=3D\n--o\nContent-Type: text/jinja2\n\nx\n--o--\n"
     );
-    let found: Vec<_> = parts(text.as_bytes()).into_iter().map(|(place, kind, text)| (place, kind, text)).collect();
+    let found = parts(text.as_bytes());
     assert_eq!(found[0], ("user-data:10:1".to_owned(), Kind::Script, "#!/bin/sh".to_owned()));
     assert_eq!(found[1].2, "#cloud-config\nhostname: packed\n");
     assert_eq!(found[2].2, "hostname: ab=");

@@ -77,12 +77,12 @@ impl<'p> Reader<'p> {
         }
     }
 
-    pub(super) fn from_text<T: FromText>(&mut self, node: &Node) -> Option<T> {
+    pub(super) fn parse<T: FromText>(&mut self, node: &Node) -> Option<T> {
         let text = self.text(node, T::WANTED)?;
         self.accept(T::from_text(&text), node)
     }
 
-    pub(super) fn list_from_text<T: FromText>(&mut self, node: &Node) -> Option<Vec<T>> {
+    pub(super) fn parse_list<T: FromText>(&mut self, node: &Node) -> Option<Vec<T>> {
         let scalar = node.as_scalar().filter(|_| !node.is_null())?;
         let words = T::list_from_text(&scalar.text)?;
         Some(words.into_iter().filter_map(|word| self.accept(T::from_text(word), node)).collect())

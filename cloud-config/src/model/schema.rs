@@ -174,10 +174,10 @@ pub fn integer() -> Json {
 #[must_use]
 pub fn words(words: &[&str]) -> Json {
     let mut allowed: Vec<Json> = words.iter().map(|word| json!(word)).collect();
-    if words.iter().any(|word| *word == "off") {
+    if words.contains(&"off") {
         allowed.push(json!(false));
     }
-    if words.iter().any(|word| *word == "on") {
+    if words.contains(&"on") {
         allowed.push(json!(true));
     }
     allowed.push(Json::Null);

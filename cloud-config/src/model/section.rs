@@ -277,6 +277,12 @@ pub(super) trait Short: Sized {
 /// - `shorthand;` the type is [`Short`] as well.
 /// - `ignored { "key": "why", }` keys that are understood and do nothing.
 macro_rules! section {
+    (@given) => {
+        false
+    };
+    (@given $option:ident) => {
+        true
+    };
     (
         $(#[doc = $about:literal])+
         pub struct $name:ident {
@@ -336,15 +342,10 @@ macro_rules! section {
                 }
             )?
 
-            #[allow(unused_variables, unreachable_code, clippy::needless_return)]
             fn merge(&mut self, later: Self) {
-                $(
-                    let _ = Self::$replaces;
+                if section!(@given $($replaces)?) {
                     *self = later;
-                    return;
-                )?
-                #[allow(unreachable_code)]
-                {
+                } else {
                     $( $crate::model::section::Field::merge(&mut self.$field, later.$field); )*
                 }
             }

@@ -33,7 +33,7 @@ impl Short for Group {
                     Kind::Sequence(items) => items.iter().filter_map(|item| located(item, reader)).collect(),
                     _ if entry.value.is_null() => Vec::new(),
                     _ => reader
-                        .list_from_text(&entry.value)
+                        .parse_list(&entry.value)
                         .unwrap_or_default()
                         .into_iter()
                         .map(|name| Located::new(name, reader.place(&entry.value.span)))
@@ -87,7 +87,7 @@ impl Short for Mount {
         let options: Vec<Located<ListedText>> = match rest.get(1).filter(|node| !node.is_null()) {
             None => Vec::new(),
             Some(node) => {
-                let words: Option<Vec<ListedText>> = reader.list_from_text(node);
+                let words: Option<Vec<ListedText>> = reader.parse_list(node);
                 if words.is_none() {
                     reader.wrong_type(node, "options, comma separated");
                 }

@@ -63,11 +63,11 @@ macro_rules! value_from_text {
             const WANTED: &'static str = <$type as $crate::model::text::FromText>::WANTED;
 
             fn read(node: &$crate::yaml::Node, reader: &mut $crate::model::reader::Reader<'_>) -> Option<Self> {
-                reader.from_text(node)
+                reader.parse(node)
             }
 
             fn read_as_list(node: &$crate::yaml::Node, reader: &mut $crate::model::reader::Reader<'_>) -> Option<Vec<Self>> {
-                reader.list_from_text(node)
+                reader.parse_list(node)
             }
 
             fn schema(_: &mut $crate::model::schema::Definitions) -> serde_json::Value {

@@ -49,10 +49,10 @@ fn source(file: &WriteFile, lints: &mut Lints<'_>) {
     match (&file.url, &file.sha256) {
         (Some(url), None) => {
             let hint = "add `sha256`: what comes from elsewhere is only used if it is what was meant";
-            lints.add(Rule::MissingKey, &url.place, "`url` needs `sha256`", hint);
+            lints.absent(Rule::MissingKey, &url.place, "`url` needs `sha256`", hint);
         }
         (None, Some(digest)) => {
-            lints.add(Rule::ConflictingKeys, &digest.place, "`sha256` is for `url`, which is missing", "remove it, or add `url`")
+            lints.add(Rule::ConflictingKeys, &digest.place, "`sha256` is for `url`, which is missing", "remove it, or add `url`");
         }
         _ => {}
     }

@@ -12,7 +12,7 @@ pub(super) fn lint(config: &Config, lints: &mut Lints<'_>) {
     disks(config, lints);
     for file in &config.networkd {
         for drop_in in file.drop_ins.iter().filter(|drop_in| drop_in.content.is_none()) {
-            lints.add(Rule::IgnoredKey, &drop_in.name.place, "a drop-in without `content` does nothing", "add `content`, or remove it");
+            lints.absent(Rule::IgnoredKey, &drop_in.name.place, "a drop-in without `content` does nothing", "add `content`, or remove it");
         }
     }
     if let Some(ntp) = &config.ntp {
@@ -32,7 +32,7 @@ pub(super) fn lint(config: &Config, lints: &mut Lints<'_>) {
             let hint = "`username` and `password`, or `auth` instead of both";
             match (&registry.auth, partly, complete) {
                 (None, _, false) => {
-                    lints.add(Rule::MissingKey, &registry.place, format!("the credentials of `{host}` are not complete"), hint)
+                    lints.absent(Rule::MissingKey, &registry.place, format!("the credentials of `{host}` are not complete"), hint);
                 }
                 (Some(auth), true, _) => lints.add(Rule::ConflictingKeys, &auth.place, "`auth` is user name and password in one", hint),
                 _ => {}
@@ -80,7 +80,7 @@ fn update(config: &Config, lints: &mut Lints<'_>) {
             lints.one_line(text);
         }
         if oem.id.is_none() {
-            lints.add(Rule::IgnoredKey, &oem.place, "`oem` without `id` does nothing", "add `id`");
+            lints.absent(Rule::IgnoredKey, &oem.place, "`oem` without `id` does nothing", "add `id`");
         }
     }
 }

@@ -6,12 +6,13 @@ mod host;
 mod secret;
 mod unit;
 
-use super::{ImageUnits, Place, Problem, Rule};
+use super::{ImageUnits, Place, Problem, Rule, Severity};
 use crate::model::{Config, Located};
 
 /// Looks at the merged configuration.
 pub(super) fn lint(config: &Config, units: &ImageUnits, problems: &mut Vec<Problem>) {
-    let mut lints = Lints { problems };
+    let complete = !problems.iter().any(|problem| problem.severity == Severity::Error);
+    let mut lints = Lints { problems, complete };
     unit::lint(config, units, &mut lints);
     file::lint(config, &mut lints);
     etcd::lint(config, &mut lints);
@@ -22,12 +23,21 @@ pub(super) fn lint(config: &Config, units: &ImageUnits, problems: &mut Vec<Probl
 /// Takes problems, in the words of the lints.
 struct Lints<'p> {
     problems: &'p mut Vec<Problem>,
+    /// Whether everything that was written could be read.
+    complete: bool,
 }
 
 impl Lints<'_> {
     fn add(&mut self, rule: Rule, place: &Place, message: impl Into<String>, hint: &str) {
         let problem = Problem::new(rule, place.clone(), message);
         self.problems.push(if hint.is_empty() { problem } else { problem.with_hint(hint) });
+    }
+
+    /// Something that is not there; only known once everything that is there could be read.
+    fn absent(&mut self, rule: Rule, place: &Place, message: impl Into<String>, hint: &str) {
+        if self.complete {
+            self.add(rule, place, message, hint);
+        }
     }
 
     /// A text that goes onto one line of some file.

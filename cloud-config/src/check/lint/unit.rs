@@ -27,7 +27,7 @@ pub(super) fn lint(config: &Config, image: &ImageUnits, lints: &mut Lints<'_>) {
         exists(unit, image, &placed, lints);
         if unit.content.is_some() && !is_started(unit) && !referenced.contains(unit.name.as_str()) && !unit.name.is_template() {
             let message = format!("`{}` is placed, and nothing starts it", unit.name.value);
-            lints.add(
+            lints.absent(
                 Rule::UnitNotStarted,
                 &unit.name.place,
                 message,
@@ -58,11 +58,9 @@ fn contradictions(unit: &Unit, lints: &mut Lints<'_>) {
     let started = unit.command.as_ref().filter(|command| command.value != UnitCommand::Stop);
     if flag(unit.mask.as_ref()) {
         let message = format!("`{}` is masked, and cannot be enabled or started", unit.name.value);
-        for place in [started.map(|command| &command.place), unit.enable.as_ref().filter(|enable| enable.value).map(|enable| &enable.place)]
-        {
-            if let Some(place) = place {
-                lints.add(Rule::ConflictingKeys, place, message.clone(), "remove this, or `mask`");
-            }
+        let enabled = unit.enable.as_ref().filter(|enable| enable.value).map(|enable| &enable.place);
+        for place in started.map(|command| &command.place).into_iter().chain(enabled) {
+            lints.add(Rule::ConflictingKeys, place, message.clone(), "remove this, or `mask`");
         }
     }
     if let Some(command) = started.filter(|_| unit.name.is_template()) {
@@ -120,11 +118,14 @@ fn exists(unit: &Unit, image: &ImageUnits, placed: &BTreeSet<&str>, lints: &mut 
 fn drop_ins(drop_ins: &[Located<DropIn>], lints: &mut Lints<'_>) {
     for drop_in in drop_ins {
         match &drop_in.content {
-            None => {
-                lints.add(Rule::IgnoredKey, &drop_in.name.place, "a drop-in without `content` does nothing", "add `content`, or remove it")
-            }
+            None => lints.absent(
+                Rule::IgnoredKey,
+                &drop_in.name.place,
+                "a drop-in without `content` does nothing",
+                "add `content`, or remove it",
+            ),
             Some(content) if content.contains('\0') => {
-                lints.add(Rule::InvalidValue, &content.place, "the text of a drop-in contains no NUL", "")
+                lints.add(Rule::InvalidValue, &content.place, "the text of a drop-in contains no NUL", "");
             }
             Some(_) => {}
         }
