@@ -14,7 +14,7 @@ use crate::document::{self, Kind, Part, ReadError};
 use crate::metadata::Metadata;
 use crate::model::reader::Reader;
 use crate::model::value::MASK;
-use crate::model::{Config, Located, Value};
+use crate::model::{Config, Located, Problems, Value};
 use crate::yaml::{self, YamlProblem};
 
 pub use crate::model::{Place, Problem, Rule, Severity};
@@ -23,8 +23,6 @@ pub use units::ImageUnits;
 
 /// What the smallest platforms store as user-data, in bytes.
 pub const SMALL_USER_DATA_BYTES: usize = 16 * 1024;
-/// Most problems of one part that are reported; a file that is wrong throughout is known to be wrong after these.
-const MAX_PROBLEMS: usize = 200;
 
 /// How strict to be, and what is known about the machine.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +58,7 @@ impl Checked {
 #[must_use]
 pub fn check(parts: &[Part], options: &Options) -> Checked {
     let mut checked = Checked::default();
+    let mut problems = Problems::default();
     let mut merged = Config::default();
     for part in parts {
         let part = match &options.metadata {
@@ -67,7 +66,7 @@ pub fn check(parts: &[Part], options: &Options) -> Checked {
             Some(metadata) => match part.substituted(metadata) {
                 Ok(part) => part,
                 Err(missing) => {
-                    checked.problems.extend(missing.iter().map(|missing| {
+                    problems.extend(missing.iter().map(|missing| {
                         let place = part.place_of_bytes(missing.bytes.clone());
                         let message = format!("`${}` is not known on this machine", missing.name);
                         Problem::new(Rule::UnknownAddress, place, message).with_hint(missing.hint())
@@ -78,9 +77,8 @@ pub fn check(parts: &[Part], options: &Options) -> Checked {
         };
         match &part.kind {
             Kind::CloudConfig => {
-                let (config, mut problems) = read_part(&part, options.lenient);
-                problems.truncate(MAX_PROBLEMS);
-                checked.problems.append(&mut problems);
+                let (config, found) = read_part(&part, options.lenient);
+                problems.extend(found.into_list());
                 if let Some(config) = config {
                     merged.merge(config);
                 }
@@ -91,11 +89,12 @@ pub fn check(parts: &[Part], options: &Options) -> Checked {
             }
             Kind::Foreign(whose) => {
                 let message = format!("this part belongs to {whose} and is left alone");
-                checked.problems.push(Problem::new(Rule::ForeignPart, part.place_of_bytes(0..0), message));
+                problems.add(Problem::new(Rule::ForeignPart, part.place_of_bytes(0..0), message));
             }
         }
     }
-    lint::lint(&merged, &options.units, &mut checked.problems);
+    lint::lint(&merged, &options.units, &mut problems);
+    checked.problems = problems.into_list();
     finish(&mut checked, parts, merged);
     checked
 }
@@ -124,7 +123,7 @@ fn masked(line: &str, place: &mut Place) -> String {
 }
 
 /// Reads one configuration; what it gives beside problems is only good for finding more of them.
-fn read_part(part: &Part, lenient: bool) -> (Option<Config>, Vec<Problem>) {
+fn read_part(part: &Part, lenient: bool) -> (Option<Config>, Problems) {
     let parsed = yaml::parse(part.text());
     let mut reader = Reader::new(part, lenient);
     reader.problems.extend(parsed.problems.iter().map(|problem| of_yaml(part, problem)));

@@ -203,6 +203,16 @@ fn what_cannot_be_read_at_all_is_a_problem_too() {
     assert_eq!(any(b"").config, Some(Config::default()));
 }
 
+#[test]
+fn a_file_that_is_wrong_throughout_is_cut_short_and_refused() {
+    let warnings = "ssh_authorized_keys:\n".to_owned() + &"  - mine\n".repeat(1000);
+    let checked = check_text(&format!("{warnings}hostnmae: a\n"));
+    let counts = (checked.count(Severity::Error), checked.count(Severity::Warning));
+    assert_eq!((counts, checked.config), ((1, crate::model::MAX_PROBLEMS), None));
+    let keys: String = (0..1000).map(|number| format!("k{number}: 1\n")).collect();
+    assert_eq!(check_text(&keys).problems.len(), crate::model::MAX_PROBLEMS);
+}
+
 /// Documents that are almost right: keys of the dialect with values of any kind.
 fn almost_right() -> impl Strategy<Value = String> {
     let keys = crate::model::schema::all_names();

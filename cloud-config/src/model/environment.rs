@@ -144,7 +144,7 @@ impl<T: Table> Value for Environment<T> {
         for entry in reader.entries(node, Self::WANTED)? {
             let name = reader.normalised(&entry.key.text);
             let Some(index) = T::KEYS.iter().position(|variable| variable.key == name) else {
-                reader.unknown_key(entry, &Self::child_keys());
+                reader.unknown_key(entry, Self::child_keys);
                 continue;
             };
             if reader.is_absent(&entry.value) {

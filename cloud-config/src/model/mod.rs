@@ -30,7 +30,7 @@ use schema::{Definitions, Key};
 
 pub use crate::yaml::{Located, Place};
 pub use config::Config;
-pub use problem::Problem;
+pub use problem::{MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Rule, Severity};
 
 /// A value of the configuration.

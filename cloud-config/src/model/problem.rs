@@ -33,3 +33,67 @@ impl Problem {
         self
     }
 }
+
+/// Most errors, and most warnings, that are kept; a file that is wrong throughout is known to be wrong after these.
+pub const MAX_PROBLEMS: usize = 200;
+
+/// Problems as they are found. Beyond [`MAX_PROBLEMS`] of a severity further ones are not kept, so an error is never lost
+/// behind many warnings.
+#[derive(Debug, Default)]
+pub struct Problems {
+    list: Vec<Problem>,
+    errors: usize,
+}
+
+impl Problems {
+    /// Adds one.
+    pub fn add(&mut self, problem: Problem) {
+        if !self.is_full(problem.severity) {
+            self.errors += usize::from(problem.severity == Severity::Error);
+            self.list.push(problem);
+        }
+    }
+
+    /// How many errors there are among them.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Whether further ones of this severity are not kept, so that nobody need look for what to say about them.
+    #[must_use]
+    pub fn is_full(&self, severity: Severity) -> bool {
+        let same = match severity {
+            Severity::Error => self.errors,
+            Severity::Warning => self.list.len() - self.errors,
+        };
+        same >= MAX_PROBLEMS
+    }
+
+    /// All of them, in the order they were found.
+    #[must_use]
+    pub fn into_list(self) -> Vec<Problem> {
+        self.list
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, problems: I) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_never_lost_behind_warnings() {
+        let problem = |rule| Problem::new(rule, Place::start_of("x"), "wrong");
+        let mut problems = Problems::default();
+        problems.extend((0..MAX_PROBLEMS + 5).map(|_| problem(Rule::EmptyValue)));
+        problems.extend((0..MAX_PROBLEMS + 5).map(|_| problem(Rule::UnknownKey)));
+        assert_eq!(problems.errors(), MAX_PROBLEMS);
+        assert_eq!(problems.into_list().len(), 2 * MAX_PROBLEMS);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::schema::Key;
 use super::text::FromText;
-use super::{Place, Problem, Rule, Severity, Value};
+use super::{Place, Problem, Problems, Rule, Severity, Value};
 use crate::document::Part;
 use crate::yaml::{Entry, Kind, Node, Span, Tag, scalar};
 
@@ -12,14 +12,14 @@ pub struct Reader<'p> {
     part: &'p Part,
     lenient: bool,
     /// Everything found so far.
-    pub problems: Vec<Problem>,
+    pub problems: Problems,
 }
 
 impl<'p> Reader<'p> {
     /// A reader for `part`; `lenient` makes unknown keys warnings.
     #[must_use]
     pub fn new(part: &'p Part, lenient: bool) -> Self {
-        Self { part, lenient, problems: Vec::new() }
+        Self { part, lenient, problems: Problems::default() }
     }
 
     /// Where `span` is in the file that a person can open.
@@ -101,7 +101,7 @@ impl<'p> Reader<'p> {
     /// Reports a value that breaks `rule`.
     pub(super) fn invalid(&mut self, node: &Node, rule: Rule, message: String, hint: Option<String>) {
         let problem = Problem { hint, ..Problem::new(rule, self.place(&node.span), message) };
-        self.problems.push(problem);
+        self.problems.add(problem);
     }
 
     pub(super) fn wrong_type(&mut self, node: &Node, wanted: &str) {
@@ -111,8 +111,13 @@ impl<'p> Reader<'p> {
         self.invalid(node, Rule::WrongType, message, hint);
     }
 
-    pub(super) fn unknown_key(&mut self, entry: &Entry, keys: &[Key]) {
+    pub(super) fn unknown_key(&mut self, entry: &Entry, keys: fn() -> Vec<Key>) {
+        let severity = if self.lenient { Severity::Warning } else { Severity::Error };
+        if self.problems.is_full(severity) {
+            return;
+        }
         let name = self.normalised(&entry.key.text);
+        let keys = keys();
         let known = keys.iter().filter(|key| !key.is_ignored()).flat_map(|key| key.aliases.iter().copied().chain([key.name]));
         let nearest = diagnostics::nearest(&name, known)
             .map(|near| if entry.key.text.contains('-') { near.replace('_', "-") } else { near.to_owned() });
@@ -123,26 +128,24 @@ impl<'p> Reader<'p> {
         let mut problem =
             Problem::new(Rule::UnknownKey, self.place(&entry.key.span), format!("the key `{}` is not known here", entry.key.text));
         problem.hint = hint;
-        if self.lenient {
-            problem.severity = Severity::Warning;
-        }
-        self.problems.push(problem);
+        problem.severity = severity;
+        self.problems.add(problem);
     }
 
     pub(super) fn ignored_key(&mut self, entry: &Entry, why: &str) {
         let message = format!("`{}` does nothing here: {why}", entry.key.text);
-        self.problems.push(Problem::new(Rule::IgnoredKey, self.place(&entry.key.span), message));
+        self.problems.add(Problem::new(Rule::IgnoredKey, self.place(&entry.key.span), message));
     }
 
     pub(super) fn empty_value(&mut self, entry: &Entry) {
         let message = format!("`{}` has no value and counts as not written", entry.key.text);
         self.problems
-            .push(Problem::new(Rule::EmptyValue, self.place(&entry.key.span), message).with_hint("give it a value, or remove the line"));
+            .add(Problem::new(Rule::EmptyValue, self.place(&entry.key.span), message).with_hint("give it a value, or remove the line"));
     }
 
     pub(super) fn empty_item(&mut self, item: &Node) {
         let place = self.place(&item.span);
-        self.problems.push(
+        self.problems.add(
             Problem::new(Rule::EmptyValue, place, "this entry of the list is empty")
                 .with_hint("remove the dash, or write something behind it"),
         );
@@ -150,7 +153,7 @@ impl<'p> Reader<'p> {
 
     pub(super) fn duplicate_entry(&mut self, name: &str, second: &Place, first: &Place) {
         let message = format!("`{name}` is already described on line {}; the two are merged, and what is here wins", first.line);
-        self.problems.push(Problem::new(Rule::DuplicateEntry, second.clone(), message).with_hint("describe it once"));
+        self.problems.add(Problem::new(Rule::DuplicateEntry, second.clone(), message).with_hint("describe it once"));
     }
 }
 
@@ -164,7 +167,7 @@ impl Seen {
         if let Some((_, line)) = self.0.iter().find(|(seen, _)| *seen == name) {
             let message = format!("`{}` says the same as the key on line {line}", entry.key.text);
             let problem = Problem::new(Rule::DuplicateKey, reader.place(&entry.key.span), message).with_hint("keep one of the two");
-            reader.problems.push(problem);
+            reader.problems.add(problem);
             return false;
         }
         self.0.push((name, reader.place(&entry.key.span).line));

@@ -320,7 +320,7 @@ macro_rules! section {
                             }
                         } )*
                         $( $( $ignored => reader.ignored_key(entry, $why), )* )?
-                        _ => reader.unknown_key(entry, &<Self as $crate::model::Value>::child_keys()),
+                        _ => reader.unknown_key(entry, <Self as $crate::model::Value>::child_keys),
                     }
                 }
                 $(

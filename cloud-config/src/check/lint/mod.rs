@@ -6,12 +6,12 @@ mod host;
 mod secret;
 mod unit;
 
-use super::{ImageUnits, Place, Problem, Rule, Severity};
-use crate::model::{Config, Located};
+use super::{ImageUnits, Place, Problem, Rule};
+use crate::model::{Config, Located, Problems};
 
 /// Looks at the merged configuration.
-pub(super) fn lint(config: &Config, units: &ImageUnits, problems: &mut Vec<Problem>) {
-    let complete = !problems.iter().any(|problem| problem.severity == Severity::Error);
+pub(super) fn lint(config: &Config, units: &ImageUnits, problems: &mut Problems) {
+    let complete = problems.errors() == 0;
     let mut lints = Lints { problems, complete };
     unit::lint(config, units, &mut lints);
     file::lint(config, &mut lints);
@@ -22,7 +22,7 @@ pub(super) fn lint(config: &Config, units: &ImageUnits, problems: &mut Vec<Probl
 
 /// Takes problems, in the words of the lints.
 struct Lints<'p> {
-    problems: &'p mut Vec<Problem>,
+    problems: &'p mut Problems,
     /// Whether everything that was written could be read.
     complete: bool,
 }
@@ -30,7 +30,7 @@ struct Lints<'p> {
 impl Lints<'_> {
     fn add(&mut self, rule: Rule, place: &Place, message: impl Into<String>, hint: &str) {
         let problem = Problem::new(rule, place.clone(), message);
-        self.problems.push(if hint.is_empty() { problem } else { problem.with_hint(hint) });
+        self.problems.add(if hint.is_empty() { problem } else { problem.with_hint(hint) });
     }
 
     /// Something that is not there; only known once everything that is there could be read.
@@ -64,10 +64,11 @@ const EXAMPLE_HOSTS: [&str; 3] = ["example.com", "example.org", "example.net"];
 /// The part of `text` that looks as if it should have been replaced: `<token>`, `CHANGEME`, an address at example.com.
 fn find_placeholder(text: &str) -> Option<&str> {
     let in_brackets = text.match_indices('<').find_map(|(at, _)| {
-        let end = at + text[at..].find('>')?;
+        let near = text.as_bytes().iter().skip(at).take(MAX_PLACEHOLDER_BYTES + 2);
+        let end = at + near.into_iter().position(|byte| *byte == b'>')?;
         let inner = &text[at + 1..end];
         let named = inner.starts_with(|c: char| c.is_ascii_alphabetic()) && inner.chars().all(|c| c.is_alphanumeric() || " _-".contains(c));
-        (named && inner.len() <= MAX_PLACEHOLDER_BYTES).then(|| &text[at..=end])
+        named.then(|| &text[at..=end])
     });
     let lower = text.to_ascii_lowercase();
     let word = PLACEHOLDERS.iter().find_map(|word| lower.find(word).and_then(|at| text.get(at..at + word.len())));
@@ -100,6 +101,7 @@ mod tests {
             ("<1>", None),
             ("<", None),
             ("é<", None),
+            (&"<".repeat(1_000_000), None),
             ("", None),
         ];
         for (text, expected) in table {
