@@ -11,7 +11,7 @@
 //! | `table`, `value`, `layer` | one file: typed access to TOML, syntax of single values, the keys there are |
 //! | `load` | the chain: extends, merging, checks across files |
 
-pub mod diagnostic;
+pub use diagnostics as diagnostic;
 mod layer;
 mod load;
 pub mod model;

@@ -12,7 +12,7 @@
 //! | `coreos` | `/etc/coreos/update.conf` |
 
 mod coreos;
-pub mod diagnostic;
+pub use diagnostics as diagnostic;
 mod load;
 pub mod model;
 mod read;

@@ -1,0 +1,1 @@
+//! Carries a plan out, and undoes what it did when a step fails.

@@ -1,0 +1,1 @@
+//! Rules a document must keep, and lints for what is legal and still wrong.

@@ -1,0 +1,1 @@
+//! What a blob of user data is: cloud-config, script, gzip or MIME of several.

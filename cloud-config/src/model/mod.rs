@@ -1,0 +1,1 @@
+//! The keys there are, as types; every value knows its place.

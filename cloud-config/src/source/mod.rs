@@ -1,0 +1,1 @@
+//! Where user data and metadata come from.
