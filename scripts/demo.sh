@@ -87,6 +87,9 @@ server = "http://10.0.2.100:8080"
 [reboot]
 strategy = "immediate"
 wait-for-users = "0s"
+
+[health]
+deadline = "2m"
 TOML
 guest 'docker volume create keepsake >/dev/null; echo "written under 1.0.0" | sudo tee /var/lib/docker/volumes/keepsake/_data/note >/dev/null'
 tell 'it has a Docker volume with a note in it, and knows the server'
@@ -132,7 +135,7 @@ follow 300 'idle rolled-back'
 guest sudo updater why || true
 id=$(guest cat /etc/machine-id)
 tell 'what the server knows of it:'
-api GET "machines/$id" | tr ',' '\n' | sed -n 's/.*"cause": *"\([^"]*\)".*/\1/p' | sort -u | head -n 3
+tell "$(api GET "machines/$id" | sed -n 's/.*"failure":{[^}]*"cause":"\([^"]*\)".*/\1/p')"
 
 say 'Machine and server are running. Look around, and end them:'
 tell "$login core@127.0.0.1        then: updater status, updater why, updater history"

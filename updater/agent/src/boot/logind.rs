@@ -59,7 +59,7 @@ async fn call<T>(kind: FailureKind, what: &str, work: impl Future<Output = zbus:
 
 /// Whether the answer is that what was to be removed is not there.
 fn is_absent(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.DBus.Error.FileNotFound")
+    matches!(error, zbus::Error::FDO(answer) if matches!(**answer, zbus::fdo::Error::FileNotFound(_)))
 }
 
 impl Logind {
@@ -161,5 +161,25 @@ impl Logind {
     /// The bus, for other calls.
     pub fn bus(&self) -> &Connection {
         &self.bus
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_entry_counts_as_forgotten() {
+        use zbus::fdo::Error as Answer;
+        let text = || "No such file or directory".to_owned();
+        let table = [
+            (zbus::Error::FDO(Box::new(Answer::FileNotFound(text()))), true),
+            (zbus::Error::FDO(Box::new(Answer::AccessDenied(text()))), false),
+            (zbus::Error::FDO(Box::new(Answer::NotSupported(text()))), false),
+            (zbus::Error::Failure(text()), false),
+        ];
+        for (error, absent) in table {
+            assert_eq!(is_absent(&error), absent, "{error}");
+        }
     }
 }
