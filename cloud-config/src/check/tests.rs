@@ -190,6 +190,31 @@ fn a_unit_is_started_by_what_names_it() {
 }
 
 #[test]
+fn addresses_of_etcd_have_a_scheme() {
+    let table = [
+        ("discovery: https://discovery.internal/1", 0),
+        ("discovery: discovery.internal/1", 1),
+        ("discovery: https://", 1),
+        ("listen_client_urls: \"http://0.0.0.0:2379,https://$private_ipv4:2379\"", 0),
+        ("listen_client_urls: \"http://0.0.0.0:2379,10.0.0.1:2379\"", 1),
+        ("name: node", 0),
+    ];
+    for (line, errors) in table {
+        for section in ["etcd", "etcd2"] {
+            assert_eq!(check_text(&format!("coreos: {{{section}: {{{line}}}}}\n")).count(Severity::Error), errors, "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_default_account_of_cloud_init_is_no_mistake() {
+    let checked = check_text("users: [default, {name: a}]\n");
+    assert_eq!(rules(&checked), [("ignored-key", 2)]);
+    assert_eq!(checked.config.unwrap().users.len(), 1);
+    assert_eq!(rules(&check_text("users: [other]\n")), [("wrong-type", 2)]);
+}
+
+#[test]
 fn large_user_data_is_noted() {
     let text = format!("write_files: [{{path: /etc/a, content: {}}}]\n", "x".repeat(SMALL_USER_DATA_BYTES));
     assert_eq!(rules(&check_text(&text)), [("user-data-size", 1)]);

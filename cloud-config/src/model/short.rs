@@ -5,9 +5,9 @@ use super::host::KernelModule;
 use super::reader::Reader;
 use super::section::Short;
 use super::text::FromText;
-use super::user::Group;
+use super::user::{Group, User};
 use super::value::{AbsolutePath, AccountName, ListedText};
-use super::{Located, Rule, Value, schema};
+use super::{Located, Problem, Rule, Value, schema};
 use crate::yaml::{Kind, Node};
 
 /// Fields of a line of fstab.
@@ -56,6 +56,20 @@ impl Short for Group {
         let named =
             serde_json::json!({ "type": "object", "maxProperties": 1, "additionalProperties": { "type": ["array", "null", "string"] } });
         serde_json::json!({ "anyOf": [{ "type": "string" }, named] })
+    }
+}
+
+impl Short for User {
+    /// cloud-init's word for the account of the image; here that one is always there.
+    fn read_short(node: &Node, reader: &mut Reader<'_>) -> Option<Option<Self>> {
+        node.as_scalar().filter(|scalar| scalar.text == "default")?;
+        let message = "`default` does nothing here: the account `core` is there anyway";
+        reader.problems.add(Problem::new(Rule::IgnoredKey, reader.place(&node.span), message).with_hint("remove it"));
+        Some(None)
+    }
+
+    fn short_schema() -> serde_json::Value {
+        serde_json::json!({ "enum": ["default"] })
     }
 }
 

@@ -37,6 +37,7 @@ section! {
         sudo: Vec<Located<SudoRule>>,
     }
     merged by name;
+    shorthand "`default`, which does nothing";
     ignored {
         "inactive": "the date after which a password expires is not set",
         "lock_passwd": "accounts have no password unless `passwd` gives a hash",

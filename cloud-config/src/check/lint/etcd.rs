@@ -48,6 +48,9 @@ fn section<T: Table>(section: &Environment<T>, lints: &mut Lints<'_>) {
                 "write `$private_ipv4` or the address itself",
             );
         }
+        if T::NAME.starts_with("etcd") {
+            addresses(variable.key, text, place, lints);
+        }
         match variable.fate {
             Fate::Kept => old_ports(variable.key, text, place, lints),
             Fate::Translated(how) => {
@@ -60,6 +63,19 @@ fn section<T: Table>(section: &Environment<T>, lints: &mut Lints<'_>) {
             }
             Fate::Ignored(why) => lints.add(Rule::EtcdIgnored, place, format!("`{}` does nothing: {why}", variable.key), "remove it"),
         }
+    }
+}
+
+/// What etcd itself would refuse when it starts: addresses without a scheme. `<token>` and the like are left to another rule.
+fn addresses(key: &str, text: &str, place: &crate::model::Place, lints: &mut Lints<'_>) {
+    let is_url = |text: &str| ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    let good = match key {
+        "discovery" => is_url(text) && !text.contains(char::is_whitespace),
+        _ if key.ends_with("_urls") => text.split(',').all(|url| is_url(url.trim())),
+        _ => true,
+    };
+    if !good {
+        lints.add(Rule::InvalidValue, place, format!("`{key}` takes addresses with http or https"), "such as `http://$private_ipv4:2379`");
     }
 }
 
