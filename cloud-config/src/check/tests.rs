@@ -7,6 +7,8 @@ use crate::model::value::{Mode, RebootStrategy};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHGqNXFZTM3pUvNYlVsGnMSOFzWN4FtzGPQvJRLLGiTw me@laptop";
 
+const SAMPLES: [&str; 6] = ["coreos-2015.yaml", "modern.yaml", "scripts.mime", "bad/values.yaml", "bad/lints.yaml", "bad/types.yaml"];
+
 fn sample(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name)).unwrap()
 }
@@ -268,6 +270,26 @@ proptest! {
     fn nothing_makes_it_panic(bytes in prop::collection::vec(prop::num::u8::ANY, 0..200)) {
         let _ = any(&bytes);
         let _ = any(&[b"#cloud-config\n".as_slice(), &bytes].concat());
+    }
+
+    #[test]
+    fn no_damaged_sample_makes_it_panic(which in 0..SAMPLES.len(), cuts in prop::collection::vec((0.0..1.0f64, 0..12usize, "[ \\n:\\-\\[{}&*|'\"$#é=]{0,3}"), 1..6)) {
+        let mut text = String::from_utf8(sample(SAMPLES[which])).unwrap();
+        for (at, length, with) in cuts {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            let start = (at * text.len() as f64) as usize;
+            let start = (0..=start).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+            let end = (start + length..).find(|at| *at >= text.len() || text.is_char_boundary(*at)).unwrap().min(text.len());
+            text.replace_range(start..end, &with);
+        }
+        let metadata = Metadata { private_ipv4: Some([10, 0, 0, 5].into()), public_ipv6: "::1".parse().ok(), ..Metadata::default() };
+        for metadata in [None, Some(metadata)] {
+            let checked = sources(&[("user-data", text.as_bytes())], &Options { metadata, ..Options::default() });
+            for problem in &checked.problems {
+                prop_assert!(problem.place.line <= text.lines().count() + 1);
+                prop_assert!(!show(problem).is_empty());
+            }
+        }
     }
 
     #[test]
