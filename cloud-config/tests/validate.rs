@@ -86,3 +86,15 @@ fn the_schema_is_json() {
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(json["$schema"], "https://json-schema.org/draft/2020-12/schema");
 }
+
+#[test]
+fn what_is_too_large_is_refused_and_never_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = folder.path().join("meta.json");
+    std::fs::write(&metadata, "{}").unwrap();
+    let text = format!("#cloud-config\n#{}", "x".repeat(1024 * 1024));
+    assert_eq!(run(&["validate", "-"], &text).0, 2);
+    let (status, stdout, stderr) = run(&["substitute", "-", "--metadata", metadata.to_str().unwrap()], &text);
+    assert_eq!((status, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("larger than 1048576 bytes"), "{stderr}");
+}

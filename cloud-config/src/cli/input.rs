@@ -32,7 +32,7 @@ pub(super) fn document(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
 /// Reads `--metadata`.
 pub(super) fn metadata(path: &Path) -> anyhow::Result<Metadata> {
     let file = File::open(path).with_context(|| format!("opening metadata {}", path.display()))?;
-    let bytes = bounded(file, MAX_INPUT_BYTES).with_context(|| format!("reading metadata {}", path.display()))?;
+    let bytes = whole(file).with_context(|| format!("reading metadata {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("metadata {} is not what is expected", path.display()))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn metadata(path: &Path) -> anyhow::Result<Metadata> {
 pub(super) fn units(path: &Path) -> anyhow::Result<ImageUnits> {
     if !path.is_dir() {
         let file = File::open(path).with_context(|| format!("opening the list of units {}", path.display()))?;
-        let bytes = bounded(file, MAX_INPUT_BYTES).with_context(|| format!("reading the list of units {}", path.display()))?;
+        let bytes = whole(file).with_context(|| format!("reading the list of units {}", path.display()))?;
         return Ok(ImageUnits::from_list(&String::from_utf8_lossy(&bytes)));
     }
     let mut names = Vec::new();
@@ -51,6 +51,13 @@ pub(super) fn units(path: &Path) -> anyhow::Result<ImageUnits> {
     }
     anyhow::ensure!(!names.is_empty(), "{} is not the root of an image: it has no {}", path.display(), UNIT_FOLDERS[0]);
     Ok(ImageUnits::from_names(names))
+}
+
+/// All of a file, unless it is larger than such files are.
+fn whole(reader: impl Read) -> anyhow::Result<Vec<u8>> {
+    let bytes = bounded(reader, MAX_INPUT_BYTES + 1)?;
+    anyhow::ensure!(bytes.len() as u64 <= MAX_INPUT_BYTES, "it is larger than {MAX_INPUT_BYTES} bytes");
+    Ok(bytes)
 }
 
 fn bounded(reader: impl Read, limit: u64) -> std::io::Result<Vec<u8>> {

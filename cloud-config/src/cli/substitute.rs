@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::{EXIT_INVALID, Ui, input};
+use crate::document;
 use crate::substitute::substitute;
 
 /// Prints a configuration with its addresses filled in.
@@ -23,6 +24,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let (name, bytes) = input::document(&args.file)?;
+    anyhow::ensure!(bytes.len() <= document::MAX_BYTES, "{name} is larger than {} bytes, which no document may be", document::MAX_BYTES);
     let text = String::from_utf8(bytes).with_context(|| format!("{name} is not text in UTF-8; unpack it first"))?;
     match substitute(&text, &input::metadata(&args.metadata)?) {
         Ok(text) => {
