@@ -179,6 +179,9 @@ async fn what_machines_would_refuse_is_refused_and_the_old_repository_stays() {
     foreign.sign(true);
     foreign.upload(&server).await;
     let refused = server.api("POST", "/publish", None).await;
+    assert_eq!(refused.status, 409, "its first root is not ours: {}", refused.text());
+    server.put_file("tuf/1.root.json", &repository.root).await.ok();
+    let refused = server.api("POST", "/publish", None).await;
     assert_eq!(refused.status, 422, "{}", refused.text());
     assert_eq!(timestamp(&server).await, served);
     assert_eq!(server.get("/targets/slipway-vm-9.9.9-amd64/release.json").await.status, 404);
