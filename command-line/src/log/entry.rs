@@ -56,7 +56,10 @@ impl Entry {
             "message" => self.text.insert_str(0, &value),
             MESSAGE_ID => self.fields.push(("MESSAGE_ID".to_owned(), value)),
             _ => {
-                let _ = write!(self.text, " {name}={shown}");
+                // A field that only repeats the message is for machines.
+                if !self.text.starts_with(&value) || value.is_empty() {
+                    let _ = write!(self.text, " {name}={shown}");
+                }
                 let mut upper = format!("{PREFIX}{}", name.to_ascii_uppercase());
                 upper.retain(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
                 upper.truncate(NAME_MAX_BYTES);

@@ -20,6 +20,8 @@ use crate::machine::window::{LENGTH_MAX, WINDOWS_MAX, Window};
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Longest check interval; rarer checks would miss the expiry of the metadata.
 const INTERVAL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Shortest time between two looks at the metadata: it is some hundred bytes for a machine, and a fleet is many.
+const METADATA_MIN: Duration = Duration::from_secs(60);
 /// Longest health deadline: a trial is an outage.
 const HEALTH_MAX: Duration = Duration::from_secs(3600);
 /// Lowest bandwidth limit in bytes per second; less would take days for a release.
@@ -123,7 +125,7 @@ impl<'t> File<'t, '_> {
     }
 
     fn check(&mut self, table: &DeTable<'t>) {
-        self.reader.check_keys(table, "in [check]", &["interval", "jitter", "first"]);
+        self.reader.check_keys(table, "in [check]", &["interval", "jitter", "first", "metadata"]);
         let found = self.reader.string(table, "interval", duration(INTERVAL_MIN..=INTERVAL_MAX));
         if let Some(interval) = self.take("check.interval", found) {
             self.into.settings.check.interval = interval;
@@ -136,6 +138,10 @@ impl<'t> File<'t, '_> {
         let found = self.reader.string(table, "first", duration(Duration::ZERO..=INTERVAL_MAX));
         if let Some(first) = self.take("check.first", found) {
             self.into.settings.check.first = first;
+        }
+        let found = self.reader.string(table, "metadata", duration(METADATA_MIN..=INTERVAL_MAX));
+        if let Some(metadata) = self.take("check.metadata", found) {
+            self.into.settings.check.metadata = metadata;
         }
     }
 
@@ -188,7 +194,7 @@ impl<'t> File<'t, '_> {
     }
 
     fn health(&mut self, table: &DeTable<'t>) {
-        self.reader.check_keys(table, "in [health]", &["deadline", "services"]);
+        self.reader.check_keys(table, "in [health]", &["deadline", "ignore", "services"]);
         let found = self.reader.string(table, "deadline", duration(Duration::from_secs(1)..=HEALTH_MAX));
         if let Some(deadline) = self.take("health.deadline", found) {
             self.into.settings.health.deadline = deadline;
@@ -196,6 +202,10 @@ impl<'t> File<'t, '_> {
         let found = self.texts(table, "services", unit);
         if let Some(services) = self.take("health.services", found) {
             self.into.settings.health.services = services;
+        }
+        let found = self.texts(table, "ignore", unit);
+        if let Some(ignore) = self.take("health.ignore", found) {
+            self.into.settings.health.ignore = ignore;
         }
     }
 }
