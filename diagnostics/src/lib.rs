@@ -2,6 +2,9 @@
 //!
 //! Pure: from texts and spans to text.
 
+#[cfg(feature = "toml")]
+pub mod toml;
+
 use std::fmt;
 use std::ops::Range;
 

@@ -62,7 +62,8 @@ impl UpdateServer {
             log: logs.join("update-server.log"),
             port,
             token,
-            client: reqwest::Client::builder().timeout(CALL).build().context("setting up HTTP")?,
+            // The server ends connections that are quiet; minutes pass between two calls here, so none is kept.
+            client: reqwest::Client::builder().timeout(CALL).pool_max_idle_per_host(0).build().context("setting up HTTP")?,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().context("setting up HTTP")?,
             _dir: dir,
         };

@@ -11,7 +11,8 @@ mod validate;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use command_line::{completions, log, man};
 
 /// Finds this machine's configuration, checks it, shows what it would do, and does it.
 #[derive(Debug, Parser)]
@@ -35,7 +36,11 @@ pub const EXIT_INVALID: u8 = 2;
 #[derive(Debug, Subcommand)]
 enum Command {
     Apply(apply::Args),
+    #[command(after_help = completions::examples(NAME))]
+    Completions(completions::Args),
     Detect(detect::Args),
+    #[command(after_help = man::examples(NAME))]
+    Man(man::Args),
     Plan(plan::Args),
     Schema(schema::Args),
     Substitute(substitute::Args),
@@ -77,6 +82,7 @@ impl Ui {
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log::init("SLIPWAY_LOG", if log::is_journal() { "info" } else { "warn" });
     let ui = Ui;
     match run(&cli.command, &ui) {
         Ok(code) => code,
@@ -90,7 +96,15 @@ pub fn main() -> ExitCode {
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Apply(args) => apply::run(args, ui),
+        Command::Completions(args) => {
+            ui.line(args.script(Cli::command()));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Detect(args) => detect::run(args, ui),
+        Command::Man(args) => {
+            ui.note(args.write(Cli::command())?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Plan(args) => plan::run(args, ui),
         Command::Schema(args) => schema::run(args, ui),
         Command::Substitute(args) => substitute::run(args, ui),

@@ -2,7 +2,6 @@
 
 pub mod archive_args;
 pub mod build;
-pub mod completions;
 pub mod convert;
 pub mod diff;
 pub mod explain;
@@ -10,7 +9,6 @@ pub mod fetch;
 pub mod inspect;
 pub mod keygen;
 pub mod lock;
-pub mod man;
 pub mod prove;
 pub mod publish;
 pub mod release;
@@ -22,6 +20,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use command_line::{completions, log, man};
 
 use crate::install;
 use crate::lock::FetchError;
@@ -54,6 +53,7 @@ pub const EXIT_STALE_LOCK: u8 = 4;
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    #[command(after_help = completions::examples(NAME))]
     Completions(completions::Args),
     Convert(convert::Args),
     Diff(diff::Args),
@@ -62,6 +62,7 @@ enum Command {
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Lock(lock::Args),
+    #[command(after_help = man::examples(NAME))]
     Man(man::Args),
     Prove(prove::Args),
     Publish(publish::Args),
@@ -74,7 +75,7 @@ enum Command {
 }
 
 /// The whole command line, for what is made from it.
-fn command() -> clap::Command {
+fn command_line() -> clap::Command {
     Cli::command()
 }
 
@@ -109,10 +110,7 @@ impl Ui {
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SLIPWAY_LOG").unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .init();
+    log::init("SLIPWAY_LOG", "warn");
     let ui = Ui { progress: if cli.json { Progress::silent() } else { Progress::auto() }, json: cli.json };
     match run(&cli.command, &ui) {
         Ok(code) => code,
@@ -131,7 +129,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
     match command {
         Command::Build(args) => build::run(args, ui),
-        Command::Completions(args) => completions::run(args, ui),
+        Command::Completions(args) => {
+            ui.line(args.script(command_line()));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Convert(args) => convert::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Explain(args) => explain::run(args, ui),
@@ -139,7 +140,10 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Keygen(args) => keygen::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
-        Command::Man(args) => man::run(args, ui),
+        Command::Man(args) => {
+            ui.progress.note(args.write(command_line())?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Prove(args) => prove::run(args, ui),
         Command::Publish(args) => publish::run(args, ui),
         Command::Release(args) => release::run(args, ui),

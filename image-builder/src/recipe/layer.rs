@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::diagnostic::Diagnostic;
 use super::model::{Group, Located, TreeDir, User};
 use super::rules::Rule;
-use super::table::{Check, Reader};
+use super::table::{Check, Places, Reader};
 use super::value;
 
 /// The largest id: Debian's `nogroup`. The one above it means "no change" to the kernel.
@@ -63,48 +63,49 @@ impl Layer {
         let sections =
             ["extends", "image", "archive", "packages", "programs", "kernel", "initrd", "tree", "group", "user", "units", "root"];
         reader.check_keys(document, "at the top", &sections);
-        self.extends = reader.string(document, "extends", value::recipe_path);
+        self.extends = reader.checked(document, "extends", value::recipe_path);
         if let Some(table) = section(reader, document, "image", &["id", "name", "variant", "arch"]) {
-            self.id = reader.string(table, "id", value::identifier);
-            self.name = reader.string(table, "name", value::name_for_people);
-            self.variant = reader.string(table, "variant", value::identifier);
-            self.arch = reader.string(table, "arch", value::architecture);
+            self.id = reader.checked(table, "id", value::identifier);
+            self.name = reader.checked(table, "name", value::name_for_people);
+            self.variant = reader.checked(table, "variant", value::identifier);
+            self.arch = reader.checked(table, "arch", value::architecture);
         }
         if let Some(table) = section(reader, document, "archive", &["suites", "components"]) {
-            self.suites = reader.strings(table, "suites", value::suite);
-            self.components = reader.strings(table, "components", value::component);
+            self.suites = reader.all_checked(table, "suites", value::suite);
+            self.components = reader.all_checked(table, "components", value::component);
         }
         if let Some(table) = section(reader, document, "packages", &["install", "exclude", "drop"]) {
-            self.install = reader.strings(table, "install", value::package);
-            self.exclude = reader.strings(table, "exclude", value::package);
-            self.drop = reader.strings(table, "drop", value::package);
+            self.install = reader.all_checked(table, "install", value::package);
+            self.exclude = reader.all_checked(table, "exclude", value::package);
+            self.drop = reader.all_checked(table, "drop", value::package);
         }
         if let Some(table) = section(reader, document, "programs", &["install"]) {
-            self.programs = reader.strings(table, "install", value::identifier);
+            self.programs = reader.all_checked(table, "install", value::identifier);
         }
         if let Some(table) = section(reader, document, "kernel", &["package", "cmdline", "modules", "initrd-modules"]) {
-            self.kernel = reader.string(table, "package", value::package);
-            self.cmdline = reader.strings(table, "cmdline", value::kernel_argument);
+            self.kernel = reader.checked(table, "package", value::package);
+            self.cmdline = reader.all_checked(table, "cmdline", value::kernel_argument);
             self.modules = globs(reader, table, "modules", value::module_glob);
-            self.initrd_modules = reader.strings(table, "initrd-modules", value::module);
+            self.initrd_modules = reader.all_checked(table, "initrd-modules", value::module);
         }
         if let Some(table) = section(reader, document, "initrd", &["add", "files"]) {
             self.initrd_add = trees(reader, table, dir);
-            self.initrd_files = reader.strings(table, "files", value::absolute_glob);
+            self.initrd_files = reader.all_checked(table, "files", value::absolute_glob);
         }
         if let Some(table) = section(reader, document, "tree", &["add", "remove"]) {
             self.add = trees(reader, table, dir);
             self.remove = globs(reader, table, "remove", value::absolute_glob);
         }
-        self.groups = reader.tables(document, "group").into_iter().filter_map(|(span, table)| group(reader, &span, table)).collect();
-        self.users = reader.tables(document, "user").into_iter().filter_map(|(span, table)| user(reader, &span, table)).collect();
+        self.groups =
+            reader.tables(document, "group").into_iter().flatten().filter_map(|(span, table)| group(reader, &span, table)).collect();
+        self.users = reader.tables(document, "user").into_iter().flatten().filter_map(|(span, table)| user(reader, &span, table)).collect();
         if let Some(table) = section(reader, document, "units", &["enable", "disable", "mask"]) {
-            self.enable = reader.strings(table, "enable", value::unit);
-            self.disable = reader.strings(table, "disable", value::unit);
-            self.mask = reader.strings(table, "mask", value::unit);
+            self.enable = reader.all_checked(table, "enable", value::unit);
+            self.disable = reader.all_checked(table, "disable", value::unit);
+            self.mask = reader.all_checked(table, "mask", value::unit);
         }
         if let Some(table) = section(reader, document, "root", &["compression", "cluster-bytes"]) {
-            self.compression = reader.string(table, "compression", value::compression);
+            self.compression = reader.checked(table, "compression", value::compression);
             self.cluster_bytes = cluster_bytes(reader, table);
         }
     }
@@ -118,7 +119,7 @@ fn section<'d, 't>(reader: &mut Reader<'t>, document: &'d DeTable<'t>, name: &st
 
 fn globs<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>, key: &str, check: Check) -> Vec<Located<Rule>> {
     let parsed = |item: Located<String>| Some(Located { value: Rule::parse(&item.value).ok()?, at: item.at });
-    reader.strings(table, key, check).into_iter().filter_map(parsed).collect()
+    reader.all_checked(table, key, check).into_iter().filter_map(parsed).collect()
 }
 
 fn trees<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>, dir: &Path) -> Vec<Located<TreeDir>> {
@@ -126,11 +127,11 @@ fn trees<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>, dir: &Path) -> Vec<Lo
         let path = dir.join(&item.value);
         Located { value: TreeDir { written: item.value, path }, at: item.at }
     };
-    reader.strings(table, "add", value::tree_path).into_iter().map(at).collect()
+    reader.all_checked(table, "add", value::tree_path).into_iter().map(at).collect()
 }
 
 fn cluster_bytes<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Option<Located<u32>> {
-    let size = reader.number(table, "cluster-bytes", CLUSTER_BYTES)?;
+    let size = reader.small_number(table, "cluster-bytes", CLUSTER_BYTES)?;
     if size.value.is_power_of_two() {
         return Some(size);
     }
@@ -152,10 +153,10 @@ fn user<'t>(reader: &mut Reader<'t>, span: &Range<usize>, table: &DeTable<'t>) -
     let name = required(reader, span, table, "[[user]]", "name", value::user_name);
     let uid = required_id(reader, span, table, "[[user]]", "uid");
     let gid = required_id(reader, span, table, "[[user]]", "gid");
-    let groups = reader.strings(table, "groups", value::user_name).into_iter().map(|group| group.value).collect();
+    let groups = reader.all_checked(table, "groups", value::user_name).into_iter().map(|group| group.value).collect();
     let home = required(reader, span, table, "[[user]]", "home", value::absolute_path);
     let shell = required(reader, span, table, "[[user]]", "shell", value::absolute_path);
-    let comment = reader.string(table, "comment", value::comment).map(|comment| comment.value).unwrap_or_default();
+    let comment = reader.checked(table, "comment", value::comment).map(|comment| comment.value).unwrap_or_default();
     let (name, uid, gid, home, shell) = (name?, uid?, gid?, home?.value, shell?.value);
     Some(Located { value: User { name: name.value, uid, gid, groups, home, shell, comment }, at: name.at })
 }
@@ -169,12 +170,12 @@ fn required<'t>(
     check: Check,
 ) -> Option<Located<String>> {
     require(reader, span, table, section, key);
-    reader.string(table, key, check)
+    reader.checked(table, key, check)
 }
 
 fn required_id<'t>(reader: &mut Reader<'t>, span: &Range<usize>, table: &DeTable<'t>, section: &str, key: &str) -> Option<u32> {
     require(reader, span, table, section, key);
-    reader.number(table, key, 0..=MAX_ID).map(|id| id.value)
+    reader.small_number(table, key, 0..=MAX_ID).map(|id| id.value)
 }
 
 fn require<'t>(reader: &mut Reader<'t>, span: &Range<usize>, table: &DeTable<'t>, section: &str, key: &str) {

@@ -392,7 +392,9 @@ impl Fleet {
         let said = format!("{}{}", check.stdout, check.stderr);
         ensure!(said.contains("not tried again") || said.contains("quarantine"), "a check says: {check}");
         ensure!(vm.guest().boot_id()? == boot, "it was tried again");
-        ensure!(self.bootable_entries()?.len() <= 2);
+        vm.wait("the bad release cannot be booted any more", COMMIT_SECS, || Ok((self.bootable_entries()?.len() == 1).then_some(())))?;
+        let why = vm.guest().check("updater why")?;
+        ensure!(!why.stdout.contains("could not"), "something went wrong on the way back: {why}");
         let id = vm.guest().check("cat /etc/machine-id")?.text().to_owned();
         vm.wait("the server shows the cause", COMMIT_SECS, || {
             let page = self.server.machine(&id)?;

@@ -73,7 +73,7 @@ pub struct SystemHost {
 impl SystemHost {
     /// Looks around.
     pub fn open(layout: Layout) -> Result<Self, Failure> {
-        let booted = layout.facts.booted()?;
+        let booted = Booted { firmware: boot::firmware(&layout.loader.variables), ..layout.facts.booted()? };
         boot::tidy(&layout.state, &layout.loader);
         Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default() })
     }
@@ -169,6 +169,10 @@ impl Host for SystemHost {
 
     async fn verify(&self, access: &Access, offer: &Offer, wanted: &Wanted) -> Result<VerifiedRelease, Refusal> {
         crate::sandbox::verify(&self.layout.workers, &self.layout.sources, access, offer, wanted, self.now()).await
+    }
+
+    async fn refresh(&self, access: &Access) -> Result<Option<jiff::Timestamp>, Refusal> {
+        crate::sandbox::refresh(&self.layout.workers, &self.layout.sources, access, self.now()).await
     }
 
     async fn stage(&self, access: &Access, release: &VerifiedRelease, slot: Slot, progress: impl Fn(u64, u64)) -> Result<(), Failure> {

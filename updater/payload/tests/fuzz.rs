@@ -1,37 +1,16 @@
 //! The invariants of the fuzz targets, on arbitrary bytes and damaged seeds.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
-use std::path::Path;
-
 use proptest::prelude::*;
 
+use damage::{damaged, seeds};
+
+#[path = "../../fuzz/invariants/damage.rs"]
+mod damage;
 #[path = "../../fuzz/invariants/frame.rs"]
 mod frame;
 #[path = "../../fuzz/invariants/release_json.rs"]
 mod release_json;
-
-/// The files in `updater/fuzz/seeds/NAME`.
-fn seeds(name: &str) -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(name);
-    let mut paths: Vec<_> = dir.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "no seeds in {}", dir.display());
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
-}
-
-/// A seed with a few bytes replaced, and perhaps its end cut off.
-fn damaged(name: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
-    let change = (any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..5));
-    let changes = prop::collection::vec(change, 0..4);
-    (prop::sample::select(seeds(name)), changes, any::<Option<prop::sample::Index>>()).prop_map(|(mut seed, changes, cut)| {
-        for (at, new) in changes {
-            let at = at.index(seed.len());
-            seed.splice(at..(at + new.len()).min(seed.len()), new);
-        }
-        seed.truncate(cut.map_or(seed.len(), |cut| cut.index(seed.len())));
-        seed
-    })
-}
 
 #[test]
 fn every_seed_keeps_the_invariant() {
@@ -52,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_releases(bytes in damaged("release_json")) {
+    fn damaged_releases(bytes in damaged(seeds("release_json"))) {
         release_json::check(&bytes);
     }
 
@@ -69,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_frames(bytes in damaged("frame")) {
+    fn damaged_frames(bytes in damaged(seeds("frame"))) {
         frame::check(&bytes);
     }
 }

@@ -8,7 +8,7 @@
 //! - [`checkin`]: what happens when a machine asks, many in one transaction
 //! - [`store`]: what is kept, on SQLite or Postgres
 //! - [`publish`]: how releases come in
-//! - [`views`]: what people look at, without HTTP
+//! - [`views`]: what people look at, without HTTP; [`steer`](mod@steer): pause and resume
 //! - [`http`]: what machines and people see; [`page`]: the fleet in a browser
 //! - [`background`]: what happens by itself
 //! - [`metrics`], [`clock`], [`cli`]
@@ -24,5 +24,6 @@ pub mod page;
 pub mod policy;
 pub mod publish;
 pub mod simulate;
+pub mod steer;
 pub mod store;
 pub mod views;

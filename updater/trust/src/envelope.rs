@@ -1,6 +1,6 @@
 //! A signed file: `{"signed": ..., "signatures": [...]}`, and counting who signed it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -55,33 +55,29 @@ impl Envelope {
         Ok(Self { role, signed, message, signatures })
     }
 
-    /// Those of `keys` that really signed. Two ids of one key are one key.
+    /// The canonical form of the signed part, and the signatures by key id.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<(String, Option<Signature>)>) {
+        (self.message, self.signatures)
+    }
+
+    /// Those of `keys` that really signed.
     pub(crate) fn signers(&self, keys: &RoleKeys) -> Vec<KeyId> {
-        let mut good = BTreeMap::new();
-        for (key_id, signature) in &self.signatures {
-            let Some((key_id, key)) = KeyId::from_hex(key_id).and_then(|id| keys.keys.get_key_value(&id)) else {
-                continue;
-            };
-            if signature.as_ref().is_some_and(|signature| key.verify(&self.message, signature)) {
-                good.entry(*key.as_bytes()).or_insert_with(|| key_id.clone());
-            }
-        }
-        good.into_values().collect()
+        let ids: Vec<(KeyId, Signature)> =
+            self.signatures.iter().filter_map(|(id, signature)| Some((KeyId::from_hex(id)?, (*signature)?))).collect();
+        keys.signers(&self.message, ids.iter().map(|(id, signature)| (id, signature)))
     }
 
     /// Checks that enough of `keys` signed.
     pub(crate) fn verify(&self, keys: &RoleKeys, by: Asked) -> Result<(), Error> {
-        let good = self.signers(keys);
-        if good.len() as u64 >= keys.threshold {
-            return Ok(());
-        }
-        Err(Error::Signatures {
-            role: self.role,
-            version: self.signed.get("version").and_then(Value::as_u64),
-            by,
-            needed: usize::try_from(keys.threshold).unwrap_or(usize::MAX),
-            good,
-            accepted: keys.keys.keys().cloned().collect(),
-        })
+        require(self.role, self.signed.get("version").and_then(Value::as_u64), keys, self.signers(keys), by)
     }
+}
+
+/// Checks that the keys that signed are enough.
+pub(crate) fn require(role: Role, version: Option<u64>, keys: &RoleKeys, good: Vec<KeyId>, by: Asked) -> Result<(), Error> {
+    if good.len() as u64 >= keys.threshold {
+        return Ok(());
+    }
+    let needed = usize::try_from(keys.threshold).unwrap_or(usize::MAX);
+    Err(Error::Signatures { role, version, by, needed, good, accepted: keys.keys.keys().cloned().collect() })
 }

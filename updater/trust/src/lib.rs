@@ -9,6 +9,7 @@
 //! - [`canonical`]: the one spelling of JSON that is signed, and a reader that refuses double meanings.
 //! - [`Error`]: what is wrong, with roles, versions and key ids, and what to do; [`Kind`] for machines.
 //! - [`limits`]: every bound; [`clock`]: which time decides about expiry.
+//! - [`Statement`], [`Witness`]: a second look at what a reader claims, without reading before it is signed.
 //! - [`Root`], [`Targets`], [`Target`], [`TargetName`]: what metadata says. [`Verified`]: the mark of what was checked.
 //! - [`PublicKey`], [`KeyId`], [`Signature`], [`Signer`], [`KeySigner`]: keys.
 //!
@@ -58,6 +59,7 @@ pub mod repository;
 mod role;
 mod signer;
 mod verified;
+mod witness;
 
 pub use error::{Asked, Error, Kind};
 pub use key::{KeyError, KeyId, PublicKey, Signature};
@@ -67,3 +69,4 @@ pub use refresh::{Answer, Refresh, Summary, Trusted, Want};
 pub use role::Role;
 pub use signer::{KeySigner, SignError, Signer};
 pub use verified::Verified;
+pub use witness::{Statement, Witness};

@@ -43,16 +43,21 @@ impl EfiVariables {
         self.folder.join(format!("{name}-{VENDOR}"))
     }
 
-    /// The text of a variable; `None` when it is not set.
+    /// The text of a variable of the boot loader; `None` when it is not set.
     pub fn text(&self, name: &str) -> io::Result<Option<String>> {
+        Ok(self.bytes(name, VENDOR)?.map(|bytes| decode(&bytes)))
+    }
+
+    /// The content of anybody's variable, without its attributes; `None` when it is not set.
+    pub fn bytes(&self, name: &str, vendor: &str) -> io::Result<Option<Vec<u8>>> {
         use std::io::Read;
         let mut bytes = Vec::new();
-        match File::open(self.path(name)) {
+        match File::open(self.folder.join(format!("{name}-{vendor}"))) {
             Ok(file) => file.take(MAX_BYTES).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(bytes.get(4..).map(decode))
+        Ok(bytes.get(4..).map(<[u8]>::to_vec))
     }
 
     /// Sets a variable and reads it back.

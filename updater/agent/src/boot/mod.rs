@@ -6,6 +6,7 @@
 
 mod commit;
 mod efivar;
+mod firmware;
 mod loader_conf;
 mod logind;
 mod terminals;
@@ -13,6 +14,7 @@ mod trial;
 
 pub use commit::{Loader, commit, committed};
 pub use efivar::EfiVariables;
+pub use firmware::firmware;
 pub use logind::{Logind, start_unit};
 pub use terminals::warn_users;
 pub use trial::{arm, disarm, tidy};

@@ -4,14 +4,11 @@ mod apply;
 mod cancel;
 mod check;
 mod client;
-mod completions;
 mod config;
 mod daemon;
 mod follow;
 mod health;
 mod history;
-mod log;
-mod man;
 mod reboot;
 mod rollback;
 mod status;
@@ -23,6 +20,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use command_line::{completions, log, man};
 
 use crate::dbus::UpdaterError;
 use crate::sandbox;
@@ -59,11 +57,13 @@ enum Command {
     Apply(apply::Args),
     Cancel(cancel::Args),
     Check(check::Args),
+    #[command(after_help = completions::examples(NAME))]
     Completions(completions::Args),
     Config(config::Args),
     Daemon(daemon::Args),
     Health(health::Args),
     History(history::Args),
+    #[command(after_help = man::examples(NAME))]
     Man(man::Args),
     Reboot(reboot::Args),
     Rollback(rollback::Args),
@@ -80,7 +80,7 @@ enum Command {
 }
 
 /// The whole command line, for what is made from it.
-fn command() -> clap::Command {
+fn command_line() -> clap::Command {
     Cli::command()
 }
 
@@ -126,7 +126,7 @@ struct NoDaemon(String);
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::init();
+    log::init("UPDATER_LOG", if log::is_journal() { "info" } else { "warn" });
     let ui = Ui { json: cli.json, bus: cli.bus };
     match run(&cli.command, &ui) {
         Ok(code) => code,
@@ -156,12 +156,18 @@ fn run(command: &Command, ui: &Ui) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(args, ui),
         Command::Cancel(args) => cancel::run(args, ui),
         Command::Check(args) => check::run(args, ui),
-        Command::Completions(args) => completions::run(args, ui),
+        Command::Completions(args) => {
+            ui.line(args.script(command_line()));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Config(args) => config::run(args, ui),
         Command::Daemon(args) => daemon::run(args, ui),
         Command::Health(args) => health::run(args, ui),
         Command::History(args) => history::run(args, ui),
-        Command::Man(args) => man::run(args, ui),
+        Command::Man(args) => {
+            ui.note(args.write(command_line())?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Reboot(args) => reboot::run(args, ui),
         Command::Rollback(args) => rollback::run(args, ui),
         Command::Status(args) => status::run(args, ui),

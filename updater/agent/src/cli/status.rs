@@ -51,6 +51,9 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     for entry in &status.quarantine {
         rows.push(("quarantine", format!("{}: {}", entry.version, entry.cause)));
     }
+    if let Some(error) = &status.metadata_error {
+        rows.push(("ALARM", error.clone()));
+    }
     if let Some(error) = &status.last_error {
         rows.push(("last error", error.clone()));
     }

@@ -3,12 +3,12 @@ use crate::machine::test_support::{Bench, settings, settled};
 
 #[test]
 fn the_command_line_is_sound() {
-    command().debug_assert();
+    command_line().debug_assert();
 }
 
 #[test]
 fn every_subcommand_has_an_example() {
-    for subcommand in command().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+    for subcommand in command_line().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
         let example = help.lines().any(|line| line.trim_start().starts_with("updater ") || line.trim_start().starts_with("systemctl "));
         assert!(help.contains("Examples:") && example, "{} has no example", subcommand.get_name());
@@ -17,7 +17,7 @@ fn every_subcommand_has_an_example() {
 
 #[test]
 fn every_example_parses() {
-    for subcommand in command().get_subcommands() {
+    for subcommand in command_line().get_subcommands() {
         let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
         let lines = help.lines().map(str::trim).filter_map(|line| line.strip_prefix("updater "));
         for line in lines {

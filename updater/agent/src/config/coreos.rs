@@ -19,7 +19,7 @@ use super::Loaded;
 use super::diagnostic::{Diagnostic, Mark, nearest};
 use super::model::Strategy;
 use super::read::{group_name, time, weekday};
-use super::table::{duration, url};
+use super::value::{duration, url};
 use crate::machine::window::Window;
 
 const START: &str = "LOCKSMITHD_REBOOT_WINDOW_START";

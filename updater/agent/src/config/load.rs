@@ -70,11 +70,13 @@ impl Loaded {
             ("check.interval", Shown(settings.check.interval).to_string()),
             ("check.jitter", Shown(settings.check.jitter).to_string()),
             ("check.first", Shown(settings.check.first).to_string()),
+            ("check.metadata", Shown(settings.check.metadata).to_string()),
             ("reboot.strategy", strategy_text(settings.reboot.strategy).to_owned()),
             ("reboot.timezone", settings.reboot.windows.zone.iana_name().unwrap_or("UTC").to_owned()),
             ("reboot.window", text(Some(windows.join(", ")).filter(|windows| !windows.is_empty()))),
             ("reboot.wait-for-users", Shown(settings.reboot.wait_for_users).to_string()),
             ("health.deadline", Shown(settings.health.deadline).to_string()),
+            ("health.ignore", text(Some(settings.health.ignore.join(" ")).filter(|ignore| !ignore.is_empty()))),
             ("health.services", text(Some(settings.health.services.join(" ")).filter(|services| !services.is_empty()))),
         ];
         rows.into_iter().map(|(key, value)| (key, value, self.origins.get(key))).collect()

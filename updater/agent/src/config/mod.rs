@@ -8,7 +8,7 @@
 //! | [`model`] | the effective settings |
 //! | [`diagnostic`] | the text of a problem |
 //! | `load` | the files and their order |
-//! | `read`, `table` | one TOML file |
+//! | `read`, `value` | one TOML file: the keys there are, the syntax of single values |
 //! | `coreos` | `/etc/coreos/update.conf` |
 
 mod coreos;
@@ -16,16 +16,16 @@ pub use diagnostics as diagnostic;
 mod load;
 pub mod model;
 mod read;
-mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 #[cfg(test)]
 mod vendor_tests;
 
 pub use diagnostic::Diagnostic;
 pub use load::{Loaded, Origin, check_file, load};
 pub use model::{CheckPlan, RebootPlan, Settings, Strategy};
-pub(crate) use table::Shown;
+pub(crate) use value::Shown;
 
 use std::path::PathBuf;
 

@@ -14,6 +14,9 @@ pub const CHECK_INTERVAL: Duration = Duration::from_secs(45 * 60);
 pub const CHECK_JITTER: Duration = Duration::from_secs(5 * 60);
 /// First check after the machine started: late enough not to fight with booting services.
 pub const FIRST_CHECK: Duration = Duration::from_secs(7 * 60);
+/// The release metadata is looked at this often although nothing is offered: a server that only says "nothing new" cannot hide for
+/// longer than this that the metadata, which has a date, is not renewed.
+pub const METADATA_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How long a reboot waits for people who are logged in, unless configured.
 pub const WAIT_FOR_USERS: Duration = Duration::from_secs(5 * 60);
 /// Longest `wait-for-users`: somebody who forgot to log out must not hold back security updates for ever.
@@ -57,6 +60,8 @@ pub struct CheckPlan {
     pub jitter: Duration,
     /// See [`FIRST_CHECK`].
     pub first: Duration,
+    /// See [`METADATA_INTERVAL`].
+    pub metadata: Duration,
 }
 
 /// When to reboot into a staged release.
@@ -91,9 +96,15 @@ impl Default for Settings {
             group: GROUP.to_owned(),
             pin: None,
             app_id: None,
-            check: CheckPlan { interval: CHECK_INTERVAL, interval_is_set: false, jitter: CHECK_JITTER, first: FIRST_CHECK },
+            check: CheckPlan {
+                interval: CHECK_INTERVAL,
+                interval_is_set: false,
+                jitter: CHECK_JITTER,
+                first: FIRST_CHECK,
+                metadata: METADATA_INTERVAL,
+            },
             reboot: RebootPlan { strategy: Strategy::Immediate, windows: Windows::default(), wait_for_users: WAIT_FOR_USERS },
-            health: HealthPlan { deadline: HEALTH_DEADLINE, services: Vec::new() },
+            health: HealthPlan { deadline: HEALTH_DEADLINE, services: Vec::new(), ignore: Vec::new() },
         }
     }
 }

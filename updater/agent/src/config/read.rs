@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use diagnostics::toml::{Found, Reader};
 use jiff::SignedDuration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
@@ -12,13 +13,15 @@ use toml::de::DeTable;
 use super::Loaded;
 use super::diagnostic::Diagnostic;
 use super::model::{Strategy, WAIT_FOR_USERS_MAX};
-use super::table::{Found, Reader, duration, url};
+use super::value::{duration, url};
 use crate::machine::window::{LENGTH_MAX, WINDOWS_MAX, Window};
 
 /// Shortest check interval: a machine in a test may be hasty, one in the field does not set it.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Longest check interval; rarer checks would miss the expiry of the metadata.
 const INTERVAL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Shortest time between two looks at the metadata: it is some hundred bytes for a machine, and a fleet is many.
+const METADATA_MIN: Duration = Duration::from_secs(60);
 /// Longest health deadline: a trial is an outage.
 const HEALTH_MAX: Duration = Duration::from_secs(3600);
 /// Lowest bandwidth limit in bytes per second; less would take days for a release.
@@ -71,25 +74,31 @@ impl<'t> File<'t, '_> {
         Some(found.value)
     }
 
+    /// The list of strings `key`.
+    fn texts<T>(&mut self, table: &DeTable<'t>, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Found<Vec<T>>> {
+        let found = self.reader.strings(table, key, parse)?;
+        Some(Found { value: found.value.into_iter().map(|item| item.value).collect(), line: found.line })
+    }
+
     fn top(&mut self, table: &DeTable<'t>) {
         let optional_url = |text: &str| if text.is_empty() { Ok(String::new()) } else { url(text) };
-        let found = self.reader.text(table, "server", optional_url);
+        let found = self.reader.string(table, "server", optional_url);
         if let Some(server) = self.take("server", found) {
             self.into.settings.access.server = server;
         }
-        let found = self.reader.text(table, "metadata-url", optional_url);
+        let found = self.reader.string(table, "metadata-url", optional_url);
         if let Some(metadata) = self.take("metadata-url", found) {
             self.into.settings.access.metadata_url = metadata;
         }
-        let found = self.reader.texts(table, "mirrors", url);
+        let found = self.texts(table, "mirrors", url);
         if let Some(mirrors) = self.take("mirrors", found) {
             self.into.settings.access.mirrors = mirrors;
         }
-        let found = self.reader.text(table, "proxy", proxy);
+        let found = self.reader.string(table, "proxy", proxy);
         if let Some(proxy) = self.take("proxy", found) {
             self.into.settings.access.proxy = proxy;
         }
-        let found = self.reader.text(table, "ca-file", absolute);
+        let found = self.reader.string(table, "ca-file", absolute);
         if let Some(file) = self.take("ca-file", found) {
             self.into.settings.access.ca_file = file;
         }
@@ -97,7 +106,7 @@ impl<'t> File<'t, '_> {
         if let Some(limit) = self.take("bandwidth-limit", found) {
             self.into.settings.access.bandwidth_limit = limit;
         }
-        let found = self.reader.text(table, "group", group);
+        let found = self.reader.string(table, "group", group);
         if let Some(group) = self.take("group", found) {
             self.into.settings.group = group;
         }
@@ -105,51 +114,55 @@ impl<'t> File<'t, '_> {
         if let Some(enabled) = self.take("enabled", found) {
             self.into.settings.enabled = enabled;
         }
-        let found = self.reader.text(table, "pin", pin);
+        let found = self.reader.string(table, "pin", pin);
         if let Some(pin) = self.take("pin", found) {
             self.into.settings.pin = pin;
         }
-        let found = self.reader.text(table, "app-id", app_id);
+        let found = self.reader.string(table, "app-id", app_id);
         if let Some(id) = self.take("app-id", found) {
             self.into.settings.app_id = id;
         }
     }
 
     fn check(&mut self, table: &DeTable<'t>) {
-        self.reader.check_keys(table, "in [check]", &["interval", "jitter", "first"]);
-        let found = self.reader.text(table, "interval", duration(INTERVAL_MIN..=INTERVAL_MAX));
+        self.reader.check_keys(table, "in [check]", &["interval", "jitter", "first", "metadata"]);
+        let found = self.reader.string(table, "interval", duration(INTERVAL_MIN..=INTERVAL_MAX));
         if let Some(interval) = self.take("check.interval", found) {
             self.into.settings.check.interval = interval;
             self.into.settings.check.interval_is_set = true;
         }
-        let found = self.reader.text(table, "jitter", duration(Duration::ZERO..=INTERVAL_MAX));
+        let found = self.reader.string(table, "jitter", duration(Duration::ZERO..=INTERVAL_MAX));
         if let Some(jitter) = self.take("check.jitter", found) {
             self.into.settings.check.jitter = jitter;
         }
-        let found = self.reader.text(table, "first", duration(Duration::ZERO..=INTERVAL_MAX));
+        let found = self.reader.string(table, "first", duration(Duration::ZERO..=INTERVAL_MAX));
         if let Some(first) = self.take("check.first", found) {
             self.into.settings.check.first = first;
+        }
+        let found = self.reader.string(table, "metadata", duration(METADATA_MIN..=INTERVAL_MAX));
+        if let Some(metadata) = self.take("check.metadata", found) {
+            self.into.settings.check.metadata = metadata;
         }
     }
 
     fn reboot(&mut self, table: &DeTable<'t>) {
         self.reader.check_keys(table, "in [reboot]", &["strategy", "timezone", "wait-for-users", "window"]);
-        let found = self.reader.text(table, "strategy", strategy);
+        let found = self.reader.string(table, "strategy", strategy);
         if let Some(strategy) = self.take("reboot.strategy", found) {
             self.into.settings.reboot.strategy = strategy;
         }
-        let found = self.reader.text(table, "timezone", zone);
+        let found = self.reader.string(table, "timezone", zone);
         if let Some(zone) = self.take("reboot.timezone", found) {
             self.into.settings.reboot.windows.zone = zone;
         }
-        let found = self.reader.text(table, "wait-for-users", duration(Duration::ZERO..=WAIT_FOR_USERS_MAX));
+        let found = self.reader.string(table, "wait-for-users", duration(Duration::ZERO..=WAIT_FOR_USERS_MAX));
         if let Some(wait) = self.take("reboot.wait-for-users", found) {
             self.into.settings.reboot.wait_for_users = wait;
         }
         let Some(tables) = self.reader.tables(table, "window") else { return };
         let mut windows = Vec::new();
         for (span, window) in tables {
-            let line = super::diagnostic::Mark::of_span(self.reader.text_of(), &span).line;
+            let line = self.reader.line(&span);
             self.into.came_from("reboot.window", self.name, line);
             windows.extend(self.window(&span, window));
         }
@@ -163,12 +176,12 @@ impl<'t> File<'t, '_> {
     /// One entry per day.
     fn window(&mut self, span: &std::ops::Range<usize>, table: &DeTable<'t>) -> Vec<Window> {
         self.reader.check_keys(table, "in [[reboot.window]]", &["days", "start", "length"]);
-        let days = self.reader.texts(table, "days", weekday).map(|found| found.value);
-        let start = self.reader.text(table, "start", time).map(|found| found.value);
+        let days = self.texts(table, "days", weekday).map(|found| found.value);
+        let start = self.reader.string(table, "start", time).map(|found| found.value);
         let longest = Duration::try_from(LENGTH_MAX).unwrap_or_default();
-        let length = self.reader.text(table, "length", duration(Duration::from_secs(60)..=longest)).map(|found| found.value);
+        let length = self.reader.string(table, "length", duration(Duration::from_secs(60)..=longest)).map(|found| found.value);
         for (key, example) in [("start", "start = \"02:00\""), ("length", "length = \"2h\"")] {
-            if super::table::get(table, key).is_none() {
+            if diagnostics::toml::get(table, key).is_none() {
                 self.reader.problem(span, format!("the window has no `{key}`"), format!("add e.g. {example}"));
             }
         }
@@ -181,14 +194,18 @@ impl<'t> File<'t, '_> {
     }
 
     fn health(&mut self, table: &DeTable<'t>) {
-        self.reader.check_keys(table, "in [health]", &["deadline", "services"]);
-        let found = self.reader.text(table, "deadline", duration(Duration::from_secs(1)..=HEALTH_MAX));
+        self.reader.check_keys(table, "in [health]", &["deadline", "ignore", "services"]);
+        let found = self.reader.string(table, "deadline", duration(Duration::from_secs(1)..=HEALTH_MAX));
         if let Some(deadline) = self.take("health.deadline", found) {
             self.into.settings.health.deadline = deadline;
         }
-        let found = self.reader.texts(table, "services", unit);
+        let found = self.texts(table, "services", unit);
         if let Some(services) = self.take("health.services", found) {
             self.into.settings.health.services = services;
+        }
+        let found = self.texts(table, "ignore", unit);
+        if let Some(ignore) = self.take("health.ignore", found) {
+            self.into.settings.health.ignore = ignore;
         }
     }
 }

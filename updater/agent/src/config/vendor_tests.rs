@@ -40,6 +40,15 @@ fn the_vendor_file_shows_every_key_with_its_default() {
 }
 
 #[test]
+fn units_to_ignore_are_read_and_told_by_why() {
+    let settings = parsed("[health]\nignore = [\"flaky.service\"]\n").settings;
+    assert_eq!(settings.health.ignore, ["flaky.service"]);
+    let bench = crate::machine::test_support::Bench::with(crate::machine::test_support::settled("1.0.0"), settings);
+    let why = crate::why::explain(&bench.machine, bench.now());
+    assert!(why.rules.iter().any(|rule| rule.rule == "health" && rule.value.ends_with("failed: flaky.service")));
+}
+
+#[test]
 fn the_example_of_the_vendor_file_is_a_window() {
     let example: String = FILE.lines().filter_map(|line| line.strip_prefix("#     ")).map(|line| format!("{line}\n")).collect();
     let loaded = parsed(&format!("{example}[reboot]\nstrategy = \"window\"\n"));

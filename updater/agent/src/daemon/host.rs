@@ -78,6 +78,18 @@ pub struct Booted {
     pub machine_id: String,
     /// Application id derived from image and variant, see [`payload::app_id`].
     pub app_id: String,
+    /// What the firmware remembers.
+    pub firmware: Firmware,
+}
+
+/// What firmware and boot loader remember of earlier boots, as found when the daemon started. On most disks nothing tells a trial boot
+/// that ended in a panic from one that never was; this does, where it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Firmware {
+    /// Its own count of boots, which goes up at each one.
+    pub boots: Option<u32>,
+    /// The slot that the boot loader was told to start once and has not started yet.
+    pub one_shot: Option<Slot>,
 }
 
 /// Who this machine is to the server; part of every request.
@@ -387,6 +399,8 @@ pub struct HealthPlan {
     pub deadline: Duration,
     /// Units that must be active, beside the built-in checks.
     pub services: Vec<String>,
+    /// Units that may have failed.
+    pub ignore: Vec<String>,
 }
 
 /// The machine as the daemon sees it. Calls are made one at a time, except that [`Host::ping`], [`Host::report`],
@@ -407,6 +421,9 @@ pub trait Host {
 
     /// Fetches and verifies the metadata chain and the release's description. Writes to no slot.
     async fn verify(&self, access: &Access, offer: &Offer, wanted: &Wanted) -> Result<VerifiedRelease, Refusal>;
+
+    /// Fetches and verifies the metadata chain alone, and keeps it; answers when the first piece of it expires.
+    async fn refresh(&self, access: &Access) -> Result<Option<Timestamp>, Refusal>;
 
     /// Makes `slot` hold `release`: removes its boot entry, streams, reads back, writes the boot entry last. Resumes what an earlier
     /// call left behind. `progress` gets bytes done and bytes in all.

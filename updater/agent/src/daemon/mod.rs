@@ -18,3 +18,5 @@ pub use command::{Command, Reply, Request};
 pub use notify::{Notifier, Silent, Systemd};
 pub use run::Daemon;
 pub use service::{Options, serve};
+#[cfg(test)]
+pub(crate) use work::not_begun;

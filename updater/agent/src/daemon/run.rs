@@ -12,7 +12,7 @@ use super::host::Host;
 use super::notify::Notifier;
 use super::work::{self, Job};
 use crate::config;
-use crate::history::History;
+use crate::history::{Entry, History};
 use crate::machine::{Effect, Input, Machine, State, Status, TransitionError};
 use crate::store::Store;
 use crate::{metrics, why};
@@ -129,8 +129,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                     }
                 },
                 Effect::Log(entry) => {
-                    let version = entry.version.as_ref().map(tracing::field::display);
-                    tracing::info!(event = %entry.what, version, "{}", entry.text);
+                    self.tell(&entry);
                     if let Err(error) = self.history.append(&entry) {
                         tracing::warn!(%error, "the history could not be written");
                     }
@@ -163,6 +162,17 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
             }
         }
         follow
+    }
+
+    /// Into the journal, with fields to look for: `journalctl SLIPWAY_VERSION=1.2.3`.
+    fn tell(&self, entry: &Entry) {
+        let (message_id, state) = (entry.what.message_id(), self.machine.state().name());
+        let version = entry.version.as_ref().map(tracing::field::display);
+        if entry.what.is_trouble() {
+            tracing::warn!(message_id, event = %entry.what, state, version, cause = entry.text, "{}", entry.text);
+        } else {
+            tracing::info!(message_id, event = %entry.what, state, version, "{}", entry.text);
+        }
     }
 
     fn read_settings(&mut self, jobs: &mut Jobs<'h>) {

@@ -24,6 +24,7 @@ pub(super) fn begin<'h, H: Host>(host: &'h H, machine: &Machine, work: Work, pro
             };
             Box::pin(async move { Input::Checked(host.check(&access, report).await) })
         }
+        Work::Refresh => Box::pin(async move { Input::Refreshed(host.refresh(&access).await) }),
         Work::Verify(offer) => {
             let identity = machine.identity();
             let wanted = Wanted { app_id: identity.app_id, arch: identity.arch };
@@ -55,7 +56,7 @@ pub(super) fn begin<'h, H: Host>(host: &'h H, machine: &Machine, work: Work, pro
 
 /// The result of `work` that must not begin because the state could not be written before it; `None` for work that only leads back to
 /// safety and begins all the same.
-pub(super) fn not_begun(work: &Work, reason: &str) -> Option<Input> {
+pub(crate) fn not_begun(work: &Work, reason: &str) -> Option<Input> {
     let failure = || Failure::new(FailureKind::Disk, format!("the state could not be written, so nothing was begun: {reason}"));
     match work {
         Work::Stage { .. } => Some(Input::Staged(Err(failure()))),

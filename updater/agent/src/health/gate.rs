@@ -46,8 +46,8 @@ impl Gate {
     #[must_use]
     pub fn new(plan: HealthPlan) -> Self {
         Self {
+            ignore: [vec![super::UNIT.to_owned()], plan.ignore.clone()].concat(),
             plan,
-            ignore: vec![super::UNIT.to_owned()],
             docker: "/run/docker.sock".into(),
             etcd_environment: "/etc/default/etcd".into(),
             own: "/etc/slipway/health.d".into(),

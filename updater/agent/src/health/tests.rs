@@ -38,7 +38,11 @@ impl Manager for Fake {
 }
 
 fn gate(dir: &tempfile::TempDir, services: &[&str]) -> Gate {
-    let plan = HealthPlan { deadline: Duration::from_millis(1500), services: services.iter().map(|&name| name.to_owned()).collect() };
+    let plan = HealthPlan {
+        deadline: Duration::from_millis(1500),
+        services: services.iter().map(|&name| name.to_owned()).collect(),
+        ignore: Vec::new(),
+    };
     let mut gate = Gate::new(plan);
     gate.docker = dir.path().join("docker.sock");
     gate.etcd_environment = dir.path().join("etcd");
@@ -75,6 +79,19 @@ async fn services_that_start_late_are_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake { failed: Mutex::new(vec![vec!["x.service".into()], vec!["x.service".into()], vec![]]), ..Fake::default() };
     assert!(judge(&gate(&dir, &[]), &fake).await.passed);
+}
+
+#[tokio::test]
+async fn a_unit_to_ignore_may_have_failed_and_no_other() {
+    for (failed, passes) in [(vec!["flaky.service"], true), (vec!["flaky.service", "web.service"], false), (vec!["flaky2.service"], false)]
+    {
+        let plan = HealthPlan { deadline: Duration::from_millis(300), services: Vec::new(), ignore: vec!["flaky.service".to_owned()] };
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake { failed: Mutex::new(vec![failed.iter().map(|&unit| unit.to_owned()).collect()]), ..Fake::default() };
+        let usual = gate(&dir, &[]);
+        let gate = Gate { own: usual.own, pause: usual.pause, ..Gate::new(plan) };
+        assert_eq!(judge(&gate, &fake).await.passed, passes, "{failed:?}");
+    }
 }
 
 #[tokio::test]

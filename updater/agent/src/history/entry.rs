@@ -49,9 +49,39 @@ pub enum What {
     Operator,
     /// A staged release was discarded.
     Discarded,
+    /// Something that an operator must look at.
+    Alarm,
     /// A line a newer version wrote.
     #[serde(other)]
     Unknown,
+}
+
+impl What {
+    /// `MESSAGE_ID` of the journal entry, see `journalctl MESSAGE_ID=...`. These never change; a new sort of entry gets a new one.
+    #[must_use]
+    pub const fn message_id(self) -> &'static str {
+        match self {
+            Self::Found => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e01",
+            Self::Refused => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e02",
+            Self::Started => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e03",
+            Self::Failed => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e04",
+            Self::Staged => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e05",
+            Self::Rebooting => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e06",
+            Self::Trial => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e07",
+            Self::Committed => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e08",
+            Self::RolledBack => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e09",
+            Self::Operator => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0a",
+            Self::Discarded => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0b",
+            Self::Alarm => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0c",
+            Self::Unknown => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e00",
+        }
+    }
+
+    /// Whether its text says why something went wrong, and how bad that is.
+    #[must_use]
+    pub const fn is_trouble(self) -> bool {
+        matches!(self, Self::Refused | Self::Failed | Self::RolledBack | Self::Alarm)
+    }
 }
 
 impl fmt::Display for What {
@@ -68,6 +98,7 @@ impl fmt::Display for What {
             Self::RolledBack => "rolled-back",
             Self::Operator => "operator",
             Self::Discarded => "discarded",
+            Self::Alarm => "alarm",
             Self::Unknown => "unknown",
         })
     }

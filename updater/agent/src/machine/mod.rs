@@ -12,8 +12,12 @@
 //! | [`window`] | maintenance windows |
 //! | [`schedule`] | when to ask: jitter, backoff, the server's wish |
 //! | [`status`] | what the outside sees |
+//! | `freshness` | looking at the metadata although nothing is offered |
+//! | `evidence` | whether a trial boot happened that left nothing behind |
 //! | `start`, `update`, `reboot`, `trial`, `operator`, `outbox`, `ping` | the transitions |
 
+mod evidence;
+mod freshness;
 pub mod judge;
 mod operator;
 mod outbox;
@@ -80,6 +84,8 @@ pub struct Machine {
     next_check: Option<Duration>,
     /// The same on the wall, for people.
     next_check_wall: Option<Timestamp>,
+    /// When the metadata is looked at next, on [`Now::mono`]; `None` while that is not planned.
+    next_refresh: Option<Duration>,
     /// When something else than a check has to be looked at again.
     wake: Option<Duration>,
     checked_before: bool,
@@ -123,6 +129,7 @@ impl Machine {
             jitter,
             next_check: None,
             next_check_wall: None,
+            next_refresh: None,
             wake: None,
             checked_before: false,
             check_failures: 0,
@@ -159,6 +166,7 @@ impl Machine {
             Input::Rollback => self.roll_back(now)?,
             Input::Cancel => self.cancel(now)?,
             Input::Checked(answer) => self.checked(answer, now)?,
+            Input::Refreshed(result) => self.refreshed(result, now)?,
             Input::Verified(result) => self.verified(*result, now)?,
             Input::Progress { done, total } => self.progressed(done, total)?,
             Input::Staged(result) => self.staged(result, now)?,
@@ -183,7 +191,8 @@ impl Machine {
     pub fn sleep(&self, now: Now) -> Option<Duration> {
         let outbox = (self.sending.is_none() && !self.persisted.outbox.is_empty() && self.has_server()).then_some(self.send_after);
         let check = self.next_check.filter(|_| self.state.is_resting());
-        [check, self.wake, outbox, self.next_ping].into_iter().flatten().min().map(|at| at.saturating_sub(now.mono))
+        let refresh = self.next_refresh.filter(|_| self.state.is_resting());
+        [check, refresh, self.wake, outbox, self.next_ping].into_iter().flatten().min().map(|at| at.saturating_sub(now.mono))
     }
 
     /// What must be on disk when [`Effect::Persist`] is executed.
@@ -258,7 +267,11 @@ impl Machine {
 
     fn tick(&mut self, now: Now) -> Vec<Effect> {
         if self.state.is_resting() {
-            return if self.next_check.is_some_and(|at| at <= now.mono) { self.begin_check(Purpose::default(), now) } else { Vec::new() };
+            return match self.next_check {
+                Some(at) if at <= now.mono => self.begin_check(Purpose::default(), now),
+                _ if self.refresh_is_due(now) => self.begin_refresh(),
+                _ => Vec::new(),
+            };
         }
         if self.wake.is_none_or(|at| at > now.mono) {
             return Vec::new();
@@ -283,6 +296,7 @@ impl Machine {
         self.settings = settings;
         if check_plan_changed || had_server != self.has_server() {
             self.plan_next_check(now);
+            self.plan_refresh(now);
         }
         if matches!(self.state, State::WaitingForReboot { .. }) { self.decide_reboot(now) } else { Vec::new() }
     }

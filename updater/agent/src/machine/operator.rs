@@ -42,7 +42,8 @@ impl Machine {
         }
         let operation = self.operation + 1;
         match &mut self.state {
-            State::Idle | State::RolledBack { .. } => {
+            // A look at the metadata is dropped: the check leads to another one.
+            State::Idle | State::RolledBack { .. } | State::Refreshing => {
                 self.operation = operation;
                 Ok(self.begin_check(Purpose { operation: Some(operation), install, despite_quarantine }, now))
             }
@@ -102,7 +103,9 @@ impl Machine {
             return Ok(Vec::new());
         }
         let version = self.persisted.content(slot).cloned();
-        let trial = Trial { slot, version: version.clone(), previous: self.booted.version.clone(), rollback_index: 0, rollback: true };
+        let flipped_at = self.reliable_boot_count();
+        let trial =
+            Trial { slot, version: version.clone(), previous: self.booted.version.clone(), rollback_index: 0, rollback: true, flipped_at };
         self.persisted.phase = Phase::Flipped { trial: trial.clone(), boot_id: self.booted.boot_id.clone(), confirmed: false };
         self.state = State::Staged(trial);
         let text = format!("roll back to slot {slot}");
@@ -113,7 +116,7 @@ impl Machine {
     pub(super) fn cancel(&mut self, now: Now) -> Result<Vec<Effect>, TransitionError> {
         let mut effects = vec![Effect::CancelWork];
         match &self.state {
-            State::Checking(_) | State::Verifying { .. } | State::Probing => self.state = State::Idle,
+            State::Checking(_) | State::Refreshing | State::Verifying { .. } | State::Probing => self.state = State::Idle,
             State::Fetching { release, .. } => {
                 effects.push(Effect::Log(cancelled(now.wall, Some(release.release.version.clone()))));
                 self.persisted.phase = Phase::Idle;

@@ -62,9 +62,18 @@ pub struct Persisted {
     /// When the release metadata that was verified last expires.
     #[serde(default)]
     pub metadata_expires: Option<Timestamp>,
+    /// When the release metadata was verified last.
+    #[serde(default)]
+    pub metadata_checked: Option<Timestamp>,
+    /// Why the release metadata was refused, while it is.
+    #[serde(default)]
+    pub metadata_error: Option<String>,
     /// How the last trial ended.
     #[serde(default)]
     pub trial_passed: Option<bool>,
+    /// What is known of the firmware's count of boots.
+    #[serde(default)]
+    pub boot_count: Option<BootCount>,
 }
 
 impl Default for Persisted {
@@ -84,7 +93,10 @@ impl Default for Persisted {
             last_checked: None,
             last_error: None,
             metadata_expires: None,
+            metadata_checked: None,
+            metadata_error: None,
             trial_passed: None,
+            boot_count: None,
         }
     }
 }
@@ -154,6 +166,21 @@ pub struct Trial {
     pub rollback_index: u64,
     /// An operator went back to this slot; committing it puts the version before into quarantine.
     pub rollback: bool,
+    /// The firmware's count of boots when the next boot was directed to the slot, if the count can be relied upon.
+    #[serde(default)]
+    pub flipped_at: Option<u32>,
+}
+
+/// The firmware's count of boots, as seen by the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BootCount {
+    /// In this boot ...
+    pub boot_id: String,
+    /// ... the count was this.
+    pub count: u32,
+    /// So many reboots in a row it went up.
+    pub proven: u32,
 }
 
 /// A release that failed here.

@@ -14,7 +14,9 @@ pub(super) const TRIAL_BOOTS_MAX: u32 = 3;
 /// Cause of a rollback nobody could tell about.
 const SILENCE: &str = "no word from the trial boot: it did not get as far as the health gate, or the boot loader went back";
 /// Cause when the power was lost between asking for the flip and knowing that it worked.
-const UNCLEAR: &str = "power was lost while the next boot was being directed to the slot, and it was not reached";
+const UNCLEAR: &str = "power was lost while the next boot was being directed to the slot, and nothing tells whether it was booted";
+/// Cause of a failed attempt when it is certain that the slot was not booted.
+const NOT_TRIED: &str = "power was lost before the next boot could be directed to its slot; it was not tried";
 
 impl Machine {
     pub(super) fn start(&mut self, now: Now) -> Result<Vec<Effect>, TransitionError> {
@@ -23,8 +25,10 @@ impl Machine {
         }
         self.state = State::Idle;
         self.plan_next_check(now);
+        self.plan_refresh(now);
         let slot = self.booted.slot;
-        Ok(match self.persisted.phase.clone() {
+        let noted = self.note_boot_count();
+        let mut effects = match self.persisted.phase.clone() {
             Phase::Idle => self.start_at_rest(now),
             Phase::Writing { slot: written, .. } => {
                 self.persisted.set_content(written, None);
@@ -36,6 +40,7 @@ impl Machine {
                 self.start_before_reboot(trial, confirmed, now)
             }
             Phase::Flipped { trial, .. } if trial.slot == slot => self.begin_trial(trial, 1, now),
+            Phase::Flipped { trial, confirmed: false, .. } if self.was_not_tried(&trial) => self.flip_again(trial, now),
             Phase::Flipped { trial, confirmed, .. } => self.went_back(trial, if confirmed { SILENCE } else { UNCLEAR }.to_owned(), now),
             Phase::Trial { trial, boot_id, boots, health } if trial.slot == slot => {
                 let boots = if boot_id == self.booted.boot_id { boots } else { boots.saturating_add(1) };
@@ -57,6 +62,8 @@ impl Machine {
             Phase::Discarding { trial: Some(trial), boot_id, .. } if boot_id != self.booted.boot_id => {
                 if trial.slot == slot {
                     self.begin_trial(trial, 1, now)
+                } else if self.was_not_tried(&trial) {
+                    self.begin_discard(trial.slot, None)
                 } else {
                     self.went_back(trial, UNCLEAR.to_owned(), now)
                 }
@@ -66,7 +73,10 @@ impl Machine {
                 self.persisted.phase = Phase::Idle;
                 self.start_at_rest(now)
             }
-        })
+        };
+        // Last: nothing that follows from the phase depends on it.
+        effects.extend(noted.filter(|_| !effects.contains(&Effect::Persist)));
+        Ok(effects)
     }
 
     fn start_at_rest(&mut self, now: Now) -> Vec<Effect> {
@@ -81,7 +91,7 @@ impl Machine {
             // A flip that was taken back, or thought to have failed, happened after all: it is a trial like any other.
             let previous =
                 self.persisted.content(slot.other()).or(self.persisted.floor.as_ref()).cloned().unwrap_or_else(|| version.clone());
-            let trial = Trial { slot, version: Some(version), previous, rollback_index: 0, rollback: false };
+            let trial = Trial { slot, version: Some(version), previous, rollback_index: 0, rollback: false, flipped_at: None };
             return self.begin_trial(trial, 1, now);
         }
         // Nothing is known against this slot, and it must be the default before the other one may be written.
@@ -100,6 +110,24 @@ impl Machine {
         let slot = trial.slot;
         self.state = State::Staged(trial);
         vec![Effect::Work(Work::Flip(slot))]
+    }
+
+    /// The slot is complete, and nobody booted it: the flip is made again. That it failed counts, so that a machine which dies of the flip
+    /// itself does not do so for ever.
+    fn flip_again(&mut self, trial: Trial, now: Now) -> Vec<Effect> {
+        if let Some(version) = trial.version.as_ref().filter(|_| !trial.rollback) {
+            self.persisted.fail_attempt(version, NOT_TRIED, now.wall);
+            let failures = self.persisted.attempts.as_ref().map_or(0, |attempts| attempts.failures);
+            if failures >= ATTEMPTS_MAX {
+                return self.begin_discard(trial.slot, None);
+            }
+        }
+        let trial = Trial { flipped_at: self.reliable_boot_count(), ..trial };
+        let entry = Entry { at: now.wall, what: What::Failed, version: trial.version.clone(), text: NOT_TRIED.to_owned() };
+        self.persisted.phase = Phase::Flipped { trial: trial.clone(), boot_id: self.booted.boot_id.clone(), confirmed: false };
+        let slot = trial.slot;
+        self.state = State::Staged(trial);
+        vec![Effect::Persist, Effect::Log(entry), Effect::Work(Work::Flip(slot))]
     }
 
     /// The trial's slot is not the one that runs: the machine went back.

@@ -25,6 +25,8 @@ pub enum State {
     },
     /// The server is being asked.
     Checking(Purpose),
+    /// Nothing is offered, and the metadata is looked at all the same: it must not have expired.
+    Refreshing,
     /// The release's metadata is being verified; nothing was written yet.
     Verifying {
         /// What the server offered.
@@ -93,6 +95,7 @@ impl State {
             Self::Idle => "idle",
             Self::RolledBack { .. } => "rolled-back",
             Self::Checking(_) => "checking",
+            Self::Refreshing => "refreshing",
             Self::Verifying { .. } => "verifying",
             Self::Fetching { .. } => "fetching",
             Self::Probing => "probing",
@@ -107,11 +110,12 @@ impl State {
     }
 
     /// Every name there is, for metrics and documentation.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "starting",
         "idle",
         "rolled-back",
         "checking",
+        "refreshing",
         "verifying",
         "fetching",
         "probing",
@@ -191,6 +195,8 @@ pub enum Input {
     Cancel,
     /// Answer to [`Work::Check`].
     Checked(Result<CheckAnswer, Failure>),
+    /// Answer to [`Work::Refresh`]: when the first piece of the metadata expires.
+    Refreshed(Result<Option<Timestamp>, Refusal>),
     /// Answer to [`Work::Verify`].
     Verified(Box<Result<VerifiedRelease, Refusal>>),
     /// News of [`Work::Stage`].
@@ -241,6 +247,7 @@ impl Input {
             Self::Rollback => "rollback",
             Self::Cancel => "cancel",
             Self::Checked(_) => "checked",
+            Self::Refreshed(_) => "refreshed",
             Self::Verified(_) => "verified",
             Self::Progress { .. } => "progress",
             Self::Staged(_) => "staged",
@@ -284,6 +291,8 @@ pub enum Effect {
 pub enum Work {
     /// Ask the server; then [`Input::Checked`].
     Check(Purpose),
+    /// Fetch and verify the metadata alone; then [`Input::Refreshed`].
+    Refresh,
     /// Verify an offer; then [`Input::Verified`].
     Verify(Offer),
     /// Write a release to the passive slot; then [`Input::Staged`].

@@ -37,6 +37,15 @@ pub struct Status {
     pub server_info: Option<String>,
     /// When the server last answered.
     pub last_checked: Option<Timestamp>,
+    /// When the release metadata was verified last.
+    #[serde(default)]
+    pub metadata_checked: Option<Timestamp>,
+    /// When the first piece of it expires.
+    #[serde(default)]
+    pub metadata_expires: Option<Timestamp>,
+    /// Why it was refused, while it is: new releases may be withheld.
+    #[serde(default)]
+    pub metadata_error: Option<String>,
     /// When it will be asked next.
     pub next_check: Option<Timestamp>,
     /// The highest version ever committed.
@@ -113,6 +122,9 @@ impl Machine {
             configuration_error: self.settings_error.clone(),
             server_info: self.server_info.clone(),
             last_checked: self.persisted.last_checked,
+            metadata_checked: self.persisted.metadata_checked,
+            metadata_expires: self.persisted.metadata_expires,
+            metadata_error: self.persisted.metadata_error.clone(),
             next_check: self.next_check_wall.filter(|_| self.state.is_resting()),
             floor: self.persisted.floor.clone(),
             quarantine: self.persisted.quarantine.clone(),

@@ -7,7 +7,7 @@ use payload::{Part, PartName, Release, Sha256Digest, Version};
 
 use super::{Effect, Input, Machine, Now, Persisted, State, Work};
 use crate::config::Settings;
-use crate::daemon::host::{Booted, CheckAnswer, Failure, FailureKind, HealthReport, Offer, Slot, VerifiedRelease};
+use crate::daemon::host::{Booted, CheckAnswer, Failure, FailureKind, Firmware, HealthReport, Offer, Slot, VerifiedRelease};
 
 /// The time every test starts at: a Saturday.
 pub(crate) const START: &str = "2026-11-21T08:00:00Z";
@@ -32,6 +32,7 @@ pub(crate) fn booted(slot: Slot, boot: u32, running: &str) -> Booted {
         arch: "amd64".to_owned(),
         machine_id: "0123456789abcdef0123456789abcdef".to_owned(),
         app_id: payload::app_id("slipway", "vm"),
+        firmware: Firmware::default(),
     }
 }
 
@@ -41,12 +42,20 @@ pub(crate) fn settings() -> Settings {
     settings.access.server = "https://updates.example.org".to_owned();
     settings.access.metadata_url = "https://updates.example.org/tuf".to_owned();
     settings.reboot.wait_for_users = Duration::ZERO;
+    // What looks at the metadata meanwhile is told by tests of its own.
+    settings.check.metadata = Duration::from_secs(365 * 24 * 3600);
     settings
 }
 
 /// What a machine has that was installed with `running` in slot A and committed it.
 pub(crate) fn settled(running: &str) -> Persisted {
-    Persisted { floor: Some(version(running)), committed: Some(Slot::A), slot_a: Some(version(running)), ..Persisted::default() }
+    Persisted {
+        floor: Some(version(running)),
+        committed: Some(Slot::A),
+        slot_a: Some(version(running)),
+        metadata_checked: Some(now(0).wall),
+        ..Persisted::default()
+    }
 }
 
 pub(crate) fn offer(text: &str) -> Offer {
@@ -165,6 +174,7 @@ pub(crate) fn work(effects: &[Effect]) -> Vec<String> {
         Effect::Persist => Some("persist".to_owned()),
         Effect::Work(work) => Some(match work {
             Work::Check(_) => "check".to_owned(),
+            Work::Refresh => "refresh".to_owned(),
             Work::Verify(offer) => format!("verify {}", offer.version),
             Work::Stage { release, slot } => format!("stage {} in {slot}", release.release.version),
             Work::Probe(slot) => format!("probe {slot}"),

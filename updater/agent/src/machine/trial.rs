@@ -93,7 +93,10 @@ impl Machine {
     }
 
     pub(super) fn commit_again(&mut self) -> Vec<Effect> {
-        vec![Effect::Work(Work::Commit(self.booted.slot))]
+        // What could not be written the first time must be written now: a commit that the disk knows nothing of would be a trial again
+        // at the next boot.
+        let trial = matches!(&self.state, State::Committing { trial: Some(_), .. }).then_some(Effect::Persist);
+        trial.into_iter().chain([Effect::Work(Work::Commit(self.booted.slot))]).collect()
     }
 
     pub(super) fn committed(&mut self, result: Result<(), Failure>, now: Now) -> Result<Vec<Effect>, TransitionError> {

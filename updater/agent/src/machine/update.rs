@@ -86,7 +86,7 @@ impl Machine {
             }
             Err(refusal) => return Ok(self.refuse(&purpose, offer.version, Reason::of(&refusal), now)),
         };
-        self.persisted.metadata_expires = verified.expires.or(self.persisted.metadata_expires);
+        self.metadata_is_good(verified.expires, now);
         if let Err(reason) = judge_release(&self.persisted, &self.booted.version, &offer.version, &verified.release) {
             return Ok(self.refuse(&purpose, offer.version, reason, now));
         }
@@ -150,6 +150,7 @@ impl Machine {
             previous: self.booted.version.clone(),
             rollback_index: release.rollback_index,
             rollback: false,
+            flipped_at: self.reliable_boot_count(),
         };
         self.persisted.set_content(slot, Some(release.version.clone()));
         self.persisted.phase = Phase::Flipped { trial: trial.clone(), boot_id: self.booted.boot_id.clone(), confirmed: false };

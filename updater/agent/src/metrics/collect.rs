@@ -23,6 +23,8 @@ pub fn collect(machine: &Machine) -> Figures {
         quarantined: status.quarantine.len(),
         trial_passed: persisted.trial_passed,
         metadata_expires: persisted.metadata_expires.map(Timestamp::as_second),
+        metadata_checked: persisted.metadata_checked.map(Timestamp::as_second),
+        metadata_refused: persisted.metadata_error.is_some(),
     }
 }
 

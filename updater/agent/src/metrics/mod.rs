@@ -44,6 +44,10 @@ pub struct Figures {
     pub trial_passed: Option<bool>,
     /// When the release metadata expires, in seconds since 1970.
     pub metadata_expires: Option<i64>,
+    /// When it was verified last, in seconds since 1970.
+    pub metadata_checked: Option<i64>,
+    /// It was refused: new releases may be withheld.
+    pub metadata_refused: bool,
 }
 
 /// The file's text.
@@ -84,6 +88,10 @@ pub fn render(figures: &Figures) -> String {
         "When the release metadata expires; near or past means that new releases are withheld.",
         &one(figures.metadata_expires.map(Into::into)),
     );
+    let checked = one(figures.metadata_checked.map(Into::into));
+    metric("metadata_checked_timestamp_seconds", "gauge", "When the release metadata was verified last.", &checked);
+    let refused = one(Some(figures.metadata_refused.into()));
+    metric("metadata_refused", "gauge", "1 while the release metadata is refused: new releases may be withheld.", &refused);
     text
 }
 

@@ -306,7 +306,7 @@ async fn an_evil_verifier_can_only_refuse_or_break_off() {
         ("too long", |kind| fetcher_works(kind, b"C\xff\xff\xff\xff")),
         ("data first", |kind| fetcher_works(kind, b"D\0\0\0\x01x")),
         ("vouches for nonsense", |kind| {
-            fetcher_works(kind, b"C\0\0\0\x32{\"answer\":\"verified\",\"folder\":\"x\",\"expires\":12345}D\0\0\0\x02{}")
+            fetcher_works(kind, b"C\0\0\0\x42{\"answer\":\"verified\",\"folder\":\"x\",\"expires\":12345,\"signatures\":[]}D\0\0\0\x02{}")
         }),
     ];
     for (name, connect) in connects {

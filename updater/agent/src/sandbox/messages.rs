@@ -156,6 +156,22 @@ impl Role {
     }
 }
 
+/// What a release must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseAsk {
+    /// It must be for this application ...
+    pub app_id: String,
+    /// ... and this architecture ...
+    pub arch: String,
+    /// ... and be this version.
+    pub version: String,
+}
+
+/// Who signed something that follows as data: key ids and signatures in hex. The daemon checks them over those bytes before it reads
+/// them.
+pub type Signatures = Vec<(String, String)>;
+
 /// The daemon asks the verifier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -166,12 +182,8 @@ pub enum VerifyAsk {
         have: Vec<Role>,
         /// The present, as seconds since 1970: never earlier than anything this machine has seen.
         now: i64,
-        /// The release must be for this application ...
-        app_id: String,
-        /// ... and this architecture ...
-        arch: String,
-        /// ... and be this version.
-        version: String,
+        /// The release in question; `None` when only the metadata is to be looked at.
+        release: Option<ReleaseAsk>,
     },
     /// The wanted file; its bytes follow as data.
     Bytes,
@@ -197,7 +209,12 @@ pub enum VerifyAnswer {
         /// Its signed length.
         max_bytes: u64,
     },
-    /// From now on this file is trusted; its bytes follow as data.
+    /// The root that follows the trusted one; what was signed of it follows as data.
+    Rotate {
+        /// Who signed it.
+        signatures: Signatures,
+    },
+    /// From now on this file, which is not a root, is trusted; its bytes follow as data.
     Trust {
         /// Which.
         role: Role,
@@ -207,11 +224,19 @@ pub enum VerifyAnswer {
         /// Which.
         role: Role,
     },
-    /// Verified; the release follows as its own JSON document, re-written from what was understood of the signed one.
+    /// The description that was fetched last is that of the wanted release. What was signed of the targets that vouch for it follows as
+    /// data.
     Verified {
         /// Folder of the release below `targets/`.
         folder: String,
         /// When the first piece of metadata expires, in seconds since 1970.
+        expires: i64,
+        /// Who signed the targets.
+        signatures: Signatures,
+    },
+    /// The metadata is good, and no release was asked for.
+    Fresh {
+        /// When the first piece of it expires, in seconds since 1970.
         expires: i64,
     },
     /// Refused.

@@ -10,6 +10,8 @@
 mod evil_tests;
 pub mod fetch;
 mod fetcher;
+#[cfg(test)]
+mod liar_tests;
 mod link;
 pub mod messages;
 #[cfg(test)]
@@ -21,7 +23,7 @@ mod worker;
 
 pub use fetcher::{FetchedFrames, Fetcher};
 pub use link::{Kind, PATIENCE, Workers};
-pub use verifier::{Sources, verify};
+pub use verifier::{Sources, refresh, verify};
 pub(crate) use verifier::{replace, replace_public};
 pub use wire::{MAX_CONTROL_BYTES, Pipe, WireError};
 pub use worker::{run_fetch, run_verify};

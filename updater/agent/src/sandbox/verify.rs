@@ -3,11 +3,12 @@
 //! It asks for files by name and gets bytes; it says which metadata to keep, and ends with the verified release or the reason why
 //! there is none.
 
+use payload::version::VersionError;
 use payload::{Release, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
-use trust::{Answer, Kind, Refresh, Target, Targets, Trusted, Verified};
+use trust::{Answer, Kind, Refresh, Statement, Target, Targets, Trusted, Verified};
 
-use super::messages::{Role, VerifyAnswer, VerifyAsk, presentable};
+use super::messages::{ReleaseAsk, Role, Signatures, VerifyAnswer, VerifyAsk, presentable};
 use super::wire::{Pipe, WireError};
 use crate::daemon::host::{Refusal, RefusalKind};
 
@@ -71,7 +72,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<(), W
 }
 
 async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<(), End> {
-    let VerifyAsk::Start { have, now, app_id, arch, version } = pipe.receive().await? else {
+    let VerifyAsk::Start { have, now, release } = pipe.receive().await? else {
         return Err(refuse(RefusalKind::Internal, "the conversation began in the middle"));
     };
     let mut trusted = Trusted::new(Vec::new());
@@ -84,8 +85,7 @@ async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<
             Role::Targets => trusted.targets = Some(bytes),
         }
     }
-    let version = version.parse().map_err(|error: payload::version::VersionError| refuse(RefusalKind::WrongVersion, error.to_string()))?;
-    let wanted = Wanted { app_id, arch, version };
+    let wanted = release.map(wanted).transpose()?;
     let now = jiff::Timestamp::from_second(now).map_err(|error| refuse(RefusalKind::Internal, format!("the present: {error}")))?;
     let mut refresh = Refresh::new(trusted, now)?;
     while let Some(want) = refresh.want() {
@@ -100,7 +100,12 @@ async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<
         outcome?;
     }
     let expires = refresh.summary().next_expiry.1.as_second();
+    let signed = refresh.trusted().targets.clone().unwrap_or_default();
     let targets = refresh.finish()?;
+    let Some(wanted) = wanted else {
+        pipe.send(&VerifyAnswer::Fresh { expires }).await?;
+        return Ok(());
+    };
     let (folder, target) = find(&targets, &wanted).map_err(End::Refused)?;
     pipe.send(&VerifyAnswer::WantRelease { folder: folder.clone(), max_bytes: target.length }).await?;
     let bytes = match pipe.receive().await? {
@@ -109,14 +114,24 @@ async fn judge<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>) -> Result<
         }
         _ => pipe.receive_data(Release::MAX_BYTES).await?,
     };
-    let release = accept(&target.check_as(&format!("{folder}{DESCRIPTION}"), &bytes)?, &folder, &wanted).map_err(End::Refused)?;
-    pipe.send(&VerifyAnswer::Verified { folder, expires }).await?;
-    pipe.send_data(&release.to_json()).await?;
+    accept(&target.check_as(&format!("{folder}{DESCRIPTION}"), &bytes)?, &folder, &wanted).map_err(End::Refused)?;
+    let statement = Statement::of(trust::Role::Targets, &signed)?;
+    pipe.send(&VerifyAnswer::Verified { folder, expires, signatures: signatures(&statement) }).await?;
+    pipe.send_data(&statement.signed).await?;
     Ok(())
 }
 
+fn wanted(ask: ReleaseAsk) -> Result<Wanted, End> {
+    let version = ask.version.parse().map_err(|error: VersionError| refuse(RefusalKind::WrongVersion, error.to_string()))?;
+    Ok(Wanted { app_id: ask.app_id, arch: ask.arch, version })
+}
+
+fn signatures(statement: &Statement) -> Signatures {
+    statement.signatures.iter().map(|(id, signature)| (id.to_string(), hex::encode(signature.to_bytes()))).collect()
+}
+
 /// Tells the daemon what to keep, in the order in which it must be kept.
-async fn tell_changes<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>, before: &Trusted, after: &Trusted) -> Result<(), WireError> {
+async fn tell_changes<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>, before: &Trusted, after: &Trusted) -> Result<(), End> {
     let files =
         |trusted: &Trusted| [Some(trusted.root.clone()), trusted.timestamp.clone(), trusted.snapshot.clone(), trusted.targets.clone()];
     let changes: Vec<(Role, Option<Vec<u8>>)> = Role::ALL
@@ -130,6 +145,11 @@ async fn tell_changes<S: AsyncRead + AsyncWrite + Unpin>(pipe: &mut Pipe<S>, bef
     changes.sort_by_key(rank);
     for (role, bytes) in changes {
         match bytes {
+            Some(bytes) if *role == Role::Root => {
+                let statement = Statement::of(trust::Role::Root, bytes)?;
+                pipe.send(&VerifyAnswer::Rotate { signatures: signatures(&statement) }).await?;
+                pipe.send_data(&statement.signed).await?;
+            }
             Some(bytes) => {
                 pipe.send(&VerifyAnswer::Trust { role: *role }).await?;
                 pipe.send_data(bytes).await?;
@@ -169,7 +189,7 @@ fn find(targets: &Verified<Targets>, wanted: &Wanted) -> Result<(String, Target)
 }
 
 /// The description itself must say the same as the note beside it, and as the folder.
-fn accept(bytes: &Verified<Vec<u8>>, folder: &str, wanted: &Wanted) -> Result<Release, Refusal> {
+fn accept(bytes: &Verified<Vec<u8>>, folder: &str, wanted: &Wanted) -> Result<(), Refusal> {
     let release =
         Release::parse(bytes).map_err(|error| Refusal { kind: RefusalKind::Malformed, text: format!("{folder}{DESCRIPTION}: {error}") })?;
     let checks = [
@@ -183,5 +203,5 @@ fn accept(bytes: &Verified<Vec<u8>>, folder: &str, wanted: &Wanted) -> Result<Re
             return Err(Refusal { kind, text: format!("{folder}{DESCRIPTION} is for {what} {has}, wanted is {want}") });
         }
     }
-    Ok(release)
+    Ok(())
 }

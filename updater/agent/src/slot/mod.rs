@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::daemon::host::{Booted, Failure, FailureKind, Slot};
+use crate::daemon::host::{Booted, Failure, FailureKind, Firmware, Slot};
 
 /// Longest file read here, in bytes: all of them are far smaller.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -28,7 +28,7 @@ impl Facts {
         read_bounded(&path).map_err(failed)
     }
 
-    /// All that the daemon has to know at its start.
+    /// All that the daemon has to know at its start, but for what the firmware knows.
     pub fn booted(&self) -> Result<Booted, Failure> {
         let unclear = |text: String| Failure::new(FailureKind::Internal, text);
         let slot = booted_slot(&self.read("proc/cmdline")?).map_err(unclear)?;
@@ -44,6 +44,7 @@ impl Facts {
             arch: arch().to_owned(),
             machine_id: self.read("etc/machine-id")?.trim().to_owned(),
             app_id: payload::app_id(image, release.get("VARIANT_ID").unwrap_or_default()),
+            firmware: Firmware::default(),
         })
     }
 

@@ -54,9 +54,11 @@ pub fn explain(machine: &Machine, now: Now) -> Explanation {
     let mut rules = vec![running(machine), configuration(machine), enabled(machine), server(machine)];
     rules.extend(pinned(machine));
     rules.push(check(machine));
+    rules.push(metadata(machine, now));
     rules.push(offer(machine, now));
     rules.extend(quarantine(machine));
     rules.push(floor(machine));
+    rules.extend(health(machine));
     rules.extend(reboot(machine, now));
     let held: Vec<&Rule> = rules.iter().filter(|rule| rule.verdict == Verdict::Holds).collect();
     let summary = match held.first() {
@@ -124,6 +126,25 @@ fn check(machine: &Machine) -> Rule {
     };
     value = format!("{value}; checks are {} apart", Shown(machine.interval()));
     rule("check", Verdict::Tells, value, status.next_check)
+}
+
+fn metadata(machine: &Machine, now: Now) -> Rule {
+    let persisted = machine.persisted();
+    match (&persisted.metadata_error, persisted.metadata_checked, persisted.metadata_expires) {
+        (Some(error), ..) => rule("metadata", Verdict::Holds, error.clone(), None),
+        (None, _, Some(expires)) if expires <= now.wall => {
+            rule("metadata", Verdict::Holds, format!("what was verified last expired at {expires}; new releases may be withheld"), None)
+        }
+        (None, Some(at), Some(expires)) => rule("metadata", Verdict::Passes, format!("verified at {at}, good until {expires}"), None),
+        _ => rule("metadata", Verdict::Tells, "not yet looked at", None),
+    }
+}
+
+/// What a trial does not look at.
+fn health(machine: &Machine) -> Option<Rule> {
+    let ignored = &machine.settings().health.ignore;
+    let text = || format!("a trial passes although these units failed: {}", ignored.join(", "));
+    (!ignored.is_empty()).then(|| rule("health", Verdict::Tells, text(), None))
 }
 
 fn offer(machine: &Machine, now: Now) -> Rule {

@@ -1,5 +1,6 @@
 //! What happens by itself, once in a while: silent machines, the brake, the end of rollouts, chart points, and fresh metadata.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,8 +17,8 @@ use crate::views;
 const EVERY: Duration = Duration::from_secs(30);
 /// Least distance of two points in a rollout's chart.
 const POINT_EVERY: Span = Span::minutes(5);
-/// Grants that one transaction marks as silent, so that check-ins wait only for moments.
-const SILENT_AT_ONCE: usize = 500;
+/// Grants that one transaction marks as silent or failed, so that check-ins wait only for moments.
+const AT_ONCE: usize = 500;
 /// How long reports of machines are kept.
 const EVENTS_KEPT: Span = Span::hours(90 * 24);
 
@@ -81,18 +82,23 @@ async fn look_after(db: &Db, id: RolloutId, population: Option<u64>, now: Time) 
     // One that is done still gives the release to newcomers, so the brake watches it as well.
     if stored.rollout.offers(now).is_ok() {
         stored.counts.population = population.unwrap_or(stored.counts.population);
-        let since = now - stored.rollout.settings.brake.silence;
-        let overdue = grants::overdue(&mut tx, id, since, SILENT_AT_ONCE).await?;
-        if overdue.len() >= SILENT_AT_ONCE {
+        let brake = stored.rollout.settings.brake;
+        // A sign of life takes a silence back: the machine's next check-in books one.
+        let overdue = grants::overdue(&mut tx, id, now - brake.silence, AT_ONCE).await?;
+        let hopeless = grants::hopeless(&mut tx, id, now - brake.patience, AT_ONCE).await?;
+        if overdue.len().max(hopeless.len()) >= AT_ONCE {
             rest = Rest::Some;
         }
-        let mut changed = Vec::new();
-        for mut grant in overdue {
-            // A sign of life takes it back: the machine's next check-in books one.
-            if stored.counts.book(Some(&mut grant.grant), Outcome::Silent) {
-                changed.push(grant);
+        let mut changed = BTreeMap::new();
+        for (mut grant, outcome) in
+            overdue.into_iter().map(|grant| (grant, Outcome::Silent)).chain(hopeless.into_iter().map(|grant| (grant, Outcome::Failed)))
+        {
+            // One that is both is silent: nobody knows whether it still fails.
+            if !changed.contains_key(&grant.machine) && stored.counts.book(Some(&mut grant.grant), outcome, &brake) {
+                changed.insert(grant.machine, grant);
             }
         }
+        let changed: Vec<_> = changed.into_values().collect();
         grants::write(&mut tx, &changed).await?;
         for change in stored.rollout.settle(&stored.counts, now) {
             tracing::info!(rollout = id.0, ?change, "a rollout changed by itself");

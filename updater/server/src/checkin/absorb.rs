@@ -139,7 +139,8 @@ fn fail(record: &mut Record, report: &Report, now: Time, out: &mut Absorbed) {
             record.facts.quarantined.truncate(QUARANTINED);
         }
     }
-    let outcome = if rolled_back { Outcome::RolledBack } else { Outcome::Failed };
+    // Whatever went wrong before the new slot was booted is tried again; the grant counts how often.
+    let outcome = if rolled_back { Outcome::RolledBack } else { Outcome::Retrying };
     out.words.push(Word { outcome, code: Some(code), cause: report.cause.clone() });
 }
 

@@ -4,8 +4,8 @@
 //! Rollouts that a batch may change are locked and read *inside* its transaction, decided upon there, and written back only
 //! if their revision is still the one that was read ([`rollouts::write`]). So a grant exists exactly when its count was
 //! written with it, whatever other replicas do, and a pause that was committed before this transaction is seen by it.
-//! The locks are always taken in the same order (machines by number, rollouts by number), so no two batches wait for each
-//! other; a lost race runs the whole batch again.
+//! Locks are taken in the same order (machines by number, then rollouts by number), so that no two batches wait for each
+//! other; should two do so all the same, or one lose a race, the whole batch is run again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -56,7 +56,6 @@ struct Work {
     now: Time,
     machines: HashMap<(String, String), Record>,
     dirty: BTreeSet<i64>,
-    seen: BTreeSet<i64>,
     rollouts: HashMap<RolloutId, rollouts::Stored>,
     changed_rollouts: BTreeSet<RolloutId>,
     grants: HashMap<(i64, RolloutId), grants::Stored>,
@@ -107,7 +106,7 @@ impl Engine {
         let known = |said: &&CheckIn| !said.machine_id.is_empty() && config.apps.contains(&said.app);
         let names: BTreeSet<(&str, &str)> = batch.iter().filter(known).map(|said| (said.app.as_str(), said.machine_id.as_str())).collect();
         let names: Vec<_> = names.into_iter().collect();
-        let mut found = machines::lock(tx, &names).await?;
+        let mut found = machines::hear(tx, &names, now).await?;
         let mut registered = 0;
         if found.len() < names.len() {
             let have: BTreeSet<(String, String)> = found.iter().map(|record| (record.app.clone(), record.machine_id.clone())).collect();
@@ -131,7 +130,6 @@ impl Engine {
             now,
             machines,
             dirty: BTreeSet::new(),
-            seen: BTreeSet::new(),
             rollouts: HashMap::new(),
             changed_rollouts: BTreeSet::new(),
             grants: HashMap::new(),
@@ -243,8 +241,6 @@ impl Work {
         if changed {
             record.state = record.standing();
             self.dirty.insert(record.id);
-        } else {
-            self.seen.insert(record.id);
         }
         self.machines.insert(key, record);
         reply
@@ -293,7 +289,7 @@ impl Work {
     fn book(&mut self, record: &Record, rollout: RolloutId, word: &Word) {
         let key = (record.id, rollout);
         let (Some(grant), Some(stored)) = (self.grants.get_mut(&key), self.rollouts.get_mut(&rollout)) else { return };
-        if !stored.counts.book(Some(&mut grant.grant), word.outcome) {
+        if !stored.counts.book(Some(&mut grant.grant), word.outcome, &stored.rollout.settings.brake) {
             return;
         }
         (grant.code, grant.cause) = (word.code, word.cause.clone());
@@ -327,7 +323,7 @@ impl Work {
         let Some(stored) = self.rollouts.get_mut(&rollout) else { return };
         stored.counts.grant(canary);
         self.notes.extend(stored.rollout.settle(&stored.counts, self.now).into_iter().map(|change| (rollout, change)));
-        let grant = Grant { at: self.now, canary, outcome: Outcome::Pending };
+        let grant = Grant::new(self.now, canary);
         self.grants.insert((record.id, rollout), grants::Stored { machine: record.id, rollout, grant, code: None, cause: None });
         self.changed_grants.insert((record.id, rollout));
         self.changed_rollouts.insert(rollout);
@@ -336,8 +332,6 @@ impl Work {
     }
 
     async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let seen: Vec<i64> = self.seen.difference(&self.dirty).copied().collect();
-        machines::touch(tx, &seen, self.now).await?;
         let mut dirty: Vec<&Record> = self.machines.values().filter(|record| self.dirty.contains(&record.id)).collect();
         dirty.sort_by_key(|record| record.id);
         machines::write(tx, &dirty).await?;

@@ -3,7 +3,6 @@
 pub mod fill;
 pub mod init;
 pub mod open;
-pub mod pages;
 pub mod serve;
 pub mod token;
 
@@ -11,6 +10,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use command_line::{completions, log, man};
 
 /// Feeds a fleet: hears machines, decides which one gets which release and when, and hands out signed files.
 #[derive(Debug, Parser)]
@@ -37,7 +37,12 @@ const AFTER: &str = "Examples:
 Exit status: 0 done; 1 the work failed; 2 the command line is wrong.
 The log's level is set by SLIPWAY_LOG, e.g. SLIPWAY_LOG=debug.";
 
-/// Where the log goes.
+/// The variable that filters the log.
+const LOG_VARIABLE: &str = "SLIPWAY_LOG";
+/// What it is when it is not set: the database driver tells every statement.
+const LOG_FILTER: &str = "info,sqlx=warn";
+
+/// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Log {
     /// Lines for people.
@@ -56,9 +61,10 @@ enum Command {
     Simulate(crate::simulate::Args),
     /// Prints the API's description (OpenAPI 3.1).
     Openapi,
-    Completions(pages::Completions),
-    /// Prints the manual page.
-    Man,
+    #[command(after_help = completions::examples(NAME))]
+    Completions(completions::Args),
+    #[command(after_help = man::examples(NAME))]
+    Man(man::Args),
     #[command(hide = true)]
     Load(crate::load::Args),
     #[command(name = "internal-fill", hide = true)]
@@ -93,12 +99,10 @@ impl Ui {
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPWAY_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json_log = cli.log == Log::Json;
     match cli.log {
-        Log::Text => log.init(),
-        Log::Json => log.json().init(),
+        Log::Text => log::init(LOG_VARIABLE, LOG_FILTER),
+        Log::Json => log::init_json(LOG_VARIABLE, LOG_FILTER),
     }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,8 +124,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Simulate(args) => return crate::simulate::run(&args, cli.json, &mut out),
         Command::Openapi => return ui.data(&crate::http::openapi::document()),
-        Command::Completions(args) => return pages::completions(&args, &mut Cli::command(), &mut out),
-        Command::Man => return pages::man(Cli::command(), &mut out),
+        Command::Completions(args) => {
+            ui.line(args.script(Cli::command()));
+            return Ok(());
+        }
+        Command::Man(args) => {
+            let _ = writeln!(std::io::stderr(), "{}", args.write(Cli::command())?);
+            return Ok(());
+        }
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -132,7 +142,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Token(command) => Box::pin(token::run(&command, ui)).await,
             Command::Load(args) => Box::pin(crate::load::run(&args, cli.json, &mut out)).await,
             Command::InternalFill(args) => Box::pin(fill::run(&args, ui)).await,
-            Command::Simulate(_) | Command::Openapi | Command::Completions(_) | Command::Man => Ok(()),
+            Command::Simulate(_) | Command::Openapi | Command::Completions(_) | Command::Man(_) => Ok(()),
         }
     })
 }

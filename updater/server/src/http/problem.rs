@@ -93,6 +93,7 @@ impl From<PublishError> for Problem {
             PublishError::Large { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message, ""),
             PublishError::Published(_) => Self::conflict(message, ""),
             PublishError::Trust(_)
+            | PublishError::Pinned(_)
             | PublishError::Missing(_)
             | PublishError::Differs { .. }
             | PublishError::Release { .. }

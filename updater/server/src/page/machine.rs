@@ -198,7 +198,7 @@ fn known(found: &MachinePage, now: Time) -> Vec<Fact> {
 
 fn given(grant: &crate::store::grants::Stored, now: Time) -> Given {
     let tone = match grant.grant.outcome {
-        Outcome::Pending => "busy",
+        Outcome::Pending | Outcome::Retrying => "busy",
         Outcome::Completed => "good",
         Outcome::Failed | Outcome::RolledBack | Outcome::Silent => "bad",
     };

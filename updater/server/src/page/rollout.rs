@@ -27,6 +27,8 @@ struct Casualty {
     href: String,
     machine: String,
     outcome: String,
+    /// How it is painted: one that tries again may still make it.
+    tone: &'static str,
     code: String,
     cause: String,
     granted: When,
@@ -146,6 +148,7 @@ fn casualty_of(casualty: &crate::store::grants::Casualty, now: Time) -> Casualty
         href: format!("/machines/{}", escape(&casualty.machine_id)),
         machine: tame(&casualty.machine_id),
         outcome: casualty.outcome.replace('-', " "),
+        tone: if casualty.outcome == "retrying" { "warn" } else { "bad" },
         code: casualty.code.map(error_code).unwrap_or_default(),
         cause: tame_maybe(casualty.cause.as_deref()),
         granted: When::new(casualty.granted_at, now),
@@ -165,10 +168,14 @@ fn settings(settings: &crate::policy::Settings) -> Vec<Setting> {
         format!("{}; at most {limit}, of which {need} must complete and then hold for {soak}", named.join("; "))
     };
     let limit = percent(u64::from(brake.max_failures.as_ppm()), 1_000_000);
+    let enough = brake.fewest(brake.sample).map(|fewest| format!(", of which {} are too many", count(fewest))).unwrap_or_default();
     let stops = format!(
-        "more than {limit} gone wrong, counted over at least {}; a machine not heard of for {} counts as gone wrong",
+        "more than {limit} gone wrong and more than chance explains, counted over at least {}{enough}; a machine not heard of for {} counts as \
+         gone wrong, and so does one that fails to install it {} or for {}",
         counted(brake.sample, "machine"),
-        brake.silence
+        brake.silence,
+        counted(brake.tries, "time"),
+        brake.patience
     );
     vec![
         Setting { name: "Share over time", value: ramp(&written(&settings.ramp)) },

@@ -4,18 +4,15 @@ use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::guard::Visitor;
 use super::problem::{Problem, redirect};
 use super::{Page, rollout};
-use crate::policy::{Control, ControlError, RolloutId, Time};
-use crate::store::{Db, StoreError, audit, rollouts};
+use crate::policy::{Control, RolloutId};
+use crate::steer::{SteerError, steer};
 
 /// Longest reason for a pause, in characters: a sentence and a link to what happened.
 pub const WHY_MAX: usize = 300;
-/// How often a lost race is run again.
-const TRIES: usize = 5;
 
 /// What the forms send.
 #[derive(Debug, Deserialize)]
@@ -68,49 +65,10 @@ fn back(id: RolloutId) -> (String, &'static str) {
 }
 
 async fn apply(page: &Page, visitor: &Visitor, id: RolloutId, action: &str, control: &Control) -> Result<Response, Problem> {
-    match control_with_retries(&page.db, id, action, &visitor.name, control, page.now()).await? {
-        None => Err(rollout::missing(id)),
-        Some(Ok(())) => Ok(redirect(&back(id).0)),
-        Some(Err(refused)) => Err(Problem::new(StatusCode::CONFLICT, "Nothing was changed", format!("{refused}."), back(id))),
+    match steer(&page.db, id, action, &visitor.name, control, page.now()).await {
+        Ok(()) => Ok(redirect(&back(id).0)),
+        Err(SteerError::Missing(id)) => Err(rollout::missing(id)),
+        Err(SteerError::Refused(why)) => Err(Problem::new(StatusCode::CONFLICT, "Nothing was changed", format!("{why}."), back(id))),
+        Err(SteerError::Store(error)) => Err(error.into()),
     }
-}
-
-/// Machines write the same row all the time; whoever loses the race reads again.
-async fn control_with_retries(
-    db: &Db,
-    id: RolloutId,
-    action: &str,
-    who: &str,
-    control: &Control,
-    now: Time,
-) -> Result<Option<Result<(), ControlError>>, StoreError> {
-    let mut tries = 1;
-    loop {
-        match control_once(db, id, action, who, control, now).await {
-            Err(error) if error.passing() && tries < TRIES => tries += 1,
-            done => return done,
-        }
-    }
-}
-
-/// Reads, asks the policy, writes and notes it, all in one transaction. `None` when there is no such rollout.
-async fn control_once(
-    db: &Db,
-    id: RolloutId,
-    action: &str,
-    who: &str,
-    control: &Control,
-    now: Time,
-) -> Result<Option<Result<(), ControlError>>, StoreError> {
-    let mut tx = db.begin().await?;
-    let Some(mut stored) = rollouts::lock(&mut tx, &[id]).await?.into_iter().next() else { return Ok(None) };
-    let before = json!(stored.rollout.state);
-    if let Err(refused) = stored.rollout.control(control.clone(), &stored.counts, now) {
-        return Ok(Some(Err(refused)));
-    }
-    rollouts::write(&mut tx, &mut stored).await?;
-    let object = format!("group/{}/rollout/{}", stored.group, id.0);
-    audit::note(&mut tx, now, who, action, &object, Some(&before), Some(&json!(stored.rollout.state))).await?;
-    tx.commit().await?;
-    Ok(Some(Ok(())))
 }

@@ -14,6 +14,17 @@ pub struct Grant {
     pub canary: bool,
     /// What has become of it.
     pub outcome: Outcome,
+    /// How often the machine failed to install it.
+    #[serde(default)]
+    pub tries: u64,
+}
+
+impl Grant {
+    /// One that was made just now.
+    #[must_use]
+    pub const fn new(at: Time, canary: bool) -> Self {
+        Self { at, canary, outcome: Outcome::Pending, tries: 0 }
+    }
 }
 
 /// The leave to write one new grant.

@@ -38,7 +38,7 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let outcome = prop_oneof![
         8 => Just(Outcome::Completed),
-        1 => Just(Outcome::Failed),
+        1 => Just(Outcome::Retrying),
         1 => Just(Outcome::RolledBack),
     ];
     prop_oneof![
@@ -86,7 +86,7 @@ fn write(database: &mut Database, group: &Group, index: usize, canary: bool) -> 
         "{:?}",
         database.rollout.state
     );
-    let grant = Grant { at: database.now, canary, outcome: Outcome::Pending };
+    let grant = Grant::new(database.now, canary);
     prop_assert!(database.grants.insert(index, grant).is_none(), "granted twice");
     database.counts.grant(canary);
     let share = database.rollout.share(database.now);
@@ -148,7 +148,8 @@ fn act(action: Action, database: &mut Database, servers: &mut [Server], group: &
             }
         }
         Action::Report(index, outcome) => {
-            database.counts.book(database.grants.get_mut(&index), outcome);
+            let brake = database.rollout.settings.brake;
+            database.counts.book(database.grants.get_mut(&index), outcome, &brake);
             advance(database);
         }
         Action::Recount(population) => {

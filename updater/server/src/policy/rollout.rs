@@ -270,8 +270,9 @@ mod tests {
         rollout.control(Control::Resume, &bad, hours(7)).unwrap();
         assert_eq!(rollout.advance(&bad, hours(7)), None, "what went wrong before is forgiven");
         assert_eq!(rollout.share(hours(8)), Share::percent(60));
-        let worse = Counts { rolled_back: 7, ..bad };
-        assert!(matches!(rollout.advance(&worse, hours(8)), Some(Change::Stopped(Stop { rolled_back: 2, .. }))));
+        assert_eq!(rollout.advance(&Counts { rolled_back: 8, ..bad }, hours(8)), None, "three new ones are not yet too many");
+        let worse = Counts { rolled_back: 9, ..bad };
+        assert!(matches!(rollout.advance(&worse, hours(8)), Some(Change::Stopped(Stop { rolled_back: 4, .. }))));
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn outcomes_follow_reports() {
-        use Outcome::{Completed, Failed, Pending, RolledBack, Silent};
+        use Outcome::{Completed, Failed, Pending, Retrying, RolledBack, Silent};
         for (before, report, after) in [
             (Pending, Completed, Some(Completed)),
             (Pending, Pending, None),
@@ -338,6 +339,16 @@ mod tests {
             (Completed, Silent, None),
             (RolledBack, Completed, None),
             (RolledBack, Pending, None),
+            (Pending, Retrying, Some(Retrying)),
+            (Retrying, Pending, None),
+            (Retrying, Retrying, None),
+            (Retrying, Silent, Some(Silent)),
+            (Retrying, Failed, Some(Failed)),
+            (Retrying, Completed, Some(Completed)),
+            (Silent, Retrying, Some(Retrying)),
+            (Failed, Retrying, None),
+            (Completed, Retrying, None),
+            (RolledBack, Retrying, None),
         ] {
             assert_eq!(before.after(report), after, "{before:?}, then {report:?}");
         }

@@ -5,6 +5,7 @@
 //! repository/tuf-N/            one complete set of metadata
 //! repository/targets/F/NAME    files of releases; written once, never changed
 //! staging/tuf/NAME, staging/targets/F/NAME
+//! root.json                    the root that this server was told to believe (`init --root`), if it was
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ pub struct Layout {
     pub repository: PathBuf,
     /// What was uploaded and not yet published.
     pub staging: PathBuf,
+    /// The root that the first published metadata must follow from. No upload reaches it; where there is none, the first publisher
+    /// is believed.
+    pub pinned: PathBuf,
 }
 
 /// A name below `/tuf` or `/targets` that is safe to write.
@@ -77,7 +81,7 @@ impl Layout {
     /// Below a data folder.
     #[must_use]
     pub fn new(data: &Path) -> Self {
-        Self { repository: data.join("repository"), staging: data.join("staging") }
+        Self { repository: data.join("repository"), staging: data.join("staging"), pinned: data.join("root.json") }
     }
 
     /// Makes the folders.
@@ -89,6 +93,18 @@ impl Layout {
             std::fs::create_dir_all(&folder).map_err(super::at(&folder))?;
         }
         Ok(())
+    }
+
+    /// The root that was pinned, if one was.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn pinned_root(&self) -> Result<Option<Vec<u8>>, PublishError> {
+        match std::fs::read(&self.pinned) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(super::at(&self.pinned)(error)),
+        }
     }
 
     /// The served metadata.

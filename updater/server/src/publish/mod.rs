@@ -57,6 +57,9 @@ pub enum PublishError {
     /// The signed metadata does not hold.
     #[error("the metadata does not verify: {0}")]
     Trust(#[from] trust::Error),
+    /// The metadata does not follow from the root that was pinned.
+    #[error("the metadata does not follow from the root that this server was given (init --root): {0}")]
+    Pinned(trust::Error),
     /// No metadata was uploaded, and none is here.
     #[error("there is no {0}: upload the repository's tuf folder before publishing")]
     NoMetadata(String),

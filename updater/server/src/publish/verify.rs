@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use payload::{PartName, Release};
-use trust::{Answer, Refresh, Target, Trusted};
+use trust::{Answer, Refresh, Root, Target, Trusted};
 
 use super::layout::Name;
 use super::upload::hash_file;
@@ -50,13 +50,19 @@ fn check(layout: &Layout, staged: BTreeMap<String, Vec<u8>>, keys: &online::Keys
     let published = files(&layout.tuf())?;
     let mut tuf = published.clone();
     tuf.extend(staged.iter().map(|(name, bytes)| (name.clone(), bytes.clone())));
-    let trusted = trusted(&published, &tuf)?;
+    let pinned = layout.pinned_root()?;
+    unchanged(&published, &staged, pinned.as_deref())?;
+    let trusted = trusted(&published, &tuf, pinned.clone())?;
     online::complete(&mut tuf, &staged, keys, now)?;
 
     let mut refresh = Refresh::new(trusted, now)?;
-    refresh.run(|want| {
+    let verified = refresh.run(|want| {
         let file = tuf.get(&want.path).cloned();
         Ok::<_, PublishError>(file.map_or(Answer::Missing, Answer::Bytes))
+    });
+    verified.map_err(|error| match error {
+        PublishError::Trust(source) if published.is_empty() && pinned.is_some() => PublishError::Pinned(source),
+        other => other,
     })?;
     let expires = refresh.summary().next_expiry.1;
     let root = refresh.trusted().root.clone();
@@ -82,10 +88,31 @@ fn check(layout: &Layout, staged: BTreeMap<String, Vec<u8>>, keys: &online::Keys
     Ok(Verified { tuf, moves, releases, expires, first: published.is_empty() })
 }
 
-fn trusted(published: &BTreeMap<String, Vec<u8>>, all: &BTreeMap<String, Vec<u8>>) -> Result<Trusted, PublishError> {
+/// Numbered roots never change: hosts with an older image walk along them, so whoever could replace one by another file would
+/// cut those hosts off.
+fn unchanged(published: &BTreeMap<String, Vec<u8>>, staged: &BTreeMap<String, Vec<u8>>, pinned: Option<&[u8]>) -> Result<(), PublishError> {
+    let own = match pinned {
+        Some(bytes) => Some((format!("{}.root.json", Root::open(bytes)?.version), bytes)),
+        None => None,
+    };
+    for (name, bytes) in staged.iter().filter(|(name, _)| name.ends_with(".root.json")) {
+        let known = published.get(name).map(Vec::as_slice).or_else(|| own.as_ref().filter(|(own, _)| own == name).map(|(_, bytes)| *bytes));
+        if known.is_some_and(|known| known != bytes.as_slice()) {
+            return Err(PublishError::Published(format!("tuf/{name}")));
+        }
+    }
+    Ok(())
+}
+
+/// What is published was verified from the pinned root on, so it stands for it.
+fn trusted(
+    published: &BTreeMap<String, Vec<u8>>,
+    all: &BTreeMap<String, Vec<u8>>,
+    pinned: Option<Vec<u8>>,
+) -> Result<Trusted, PublishError> {
     let Some(root) = published.get("root.json") else {
-        let first = all.get("1.root.json").or_else(|| all.get("root.json"));
-        return first.cloned().map(Trusted::new).ok_or_else(|| PublishError::NoMetadata("root.json".into()));
+        let first = pinned.or_else(|| all.get("1.root.json").or_else(|| all.get("root.json")).cloned());
+        return first.map(Trusted::new).ok_or_else(|| PublishError::NoMetadata("root.json".into()));
     };
     Ok(Trusted {
         timestamp: published.get("timestamp.json").cloned(),

@@ -57,6 +57,8 @@ pub(crate) struct Host {
     pub(crate) watched: bool,
     /// Downloads that failed in a row.
     pub(crate) retries: u8,
+    /// Downloads that failed since it was granted the release.
+    pub(crate) tries: u8,
 }
 
 /// What one machine may take, with its links in the two wheels.
@@ -119,6 +121,7 @@ pub(crate) fn fleet(scenario: &Scenario, salt: &Salt) -> Vec<Host> {
             canary: false,
             watched: false,
             retries: 0,
+            tries: 0,
         }
     };
     (0..scenario.machines).map(host).collect()

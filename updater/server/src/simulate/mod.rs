@@ -32,7 +32,10 @@ pub use world::{BEGIN, simulate};
 /// # Errors
 /// When the policy cannot be read, the scenario contradicts itself, or the result cannot be written.
 pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let began = std::time::Instant::now();
     let outcomes = simulate(&args.scenario()?).context("simulating the rollout")?;
+    // To the log and not into the report: equal scenarios print equal reports.
+    tracing::info!(machines = args.machines, hours = args.hours, seconds = began.elapsed().as_secs_f32(), "simulated");
     if json {
         serde_json::to_writer_pretty(&mut *out, &outcomes)?;
         writeln!(out)?;

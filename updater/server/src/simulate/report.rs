@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::outcomes::{Event, Hour, Outcomes};
-use crate::policy::{Change, Counts, Span, State};
+use crate::policy::{Change, Counts, Share, Span, State};
 
 /// Width of the chart's bars.
 const BAR: u64 = 40;
@@ -37,6 +37,7 @@ fn write(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
     if outcomes.events.is_empty() {
         writeln!(out, "  nothing")?;
     }
+    brake(outcomes, out)?;
     verdict(outcomes, out)?;
     writeln!(out, "\ndigest {}", outcomes.digest)
 }
@@ -84,12 +85,12 @@ fn bandwidth(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
     let bytes: u64 = hours.iter().map(|hour| hour.bytes).sum();
     let peak = hours.iter().map(|hour| hour.peak_rate).max().unwrap_or(0);
     let busiest = hours.iter().max_by_key(|hour| hour.bytes);
-    writeln!(out, "\ndownloads    {:>10.1} GB in all", decimal(bytes) / 1e9)?;
-    writeln!(out, "  mean       {:>10.1} Mbit/s", decimal(bytes / seconds.max(1)) * 8.0 / 1e6)?;
+    writeln!(out, "\ndownloads    {} in all", scaled(decimal(bytes), "B"))?;
+    writeln!(out, "  mean       {}", scaled(decimal(bytes / seconds.max(1)) * 8.0, "bit/s"))?;
     if let Some(hour) = busiest {
-        writeln!(out, "  worst hour {:>10.1} Mbit/s (hour {})", decimal(hour.bytes / 3_600) * 8.0 / 1e6, hour.ends)?;
+        writeln!(out, "  worst hour {} (hour {})", scaled(decimal(hour.bytes / 3_600) * 8.0, "bit/s"), hour.ends)?;
     }
-    writeln!(out, "  peak       {:>10.1} Mbit/s", decimal(peak) * 8.0 / 1e6)?;
+    writeln!(out, "  peak       {}", scaled(decimal(peak) * 8.0, "bit/s"))?;
     let requests: u64 = hours.iter().map(|hour| hour.requests).sum();
     let peak = hours.iter().map(|hour| hour.peak_requests).max().unwrap_or(0);
     writeln!(out, "requests     {:>10.1} a second on average, {peak} in the busiest second", decimal(requests) / decimal(seconds.max(1)))
@@ -122,6 +123,34 @@ fn says(event: &Event) -> String {
     }
 }
 
+/// Machines at whose number the brake's limit is shown: its sample, and what fleets have.
+const EXAMPLES: [u64; 3] = [100, 1_000, 100_000];
+
+/// What it takes to stop the rollout, and how far from that it was.
+fn brake(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
+    let (brake, counts) = (&outcomes.scenario.settings.brake, outcomes.counts());
+    let takes = |judged: u64| brake.fewest(judged).map(|fewest| format!("{fewest} of {judged}"));
+    let takes: Vec<String> = [brake.sample].into_iter().chain(EXAMPLES).filter_map(takes).collect();
+    writeln!(out, "\nthe brake")?;
+    if takes.is_empty() {
+        return writeln!(out, "  tolerates everything");
+    }
+    writeln!(out, "  takes {} machines gone wrong", takes.join(", "))?;
+    let (bad, judged) = (counts.bad(), counts.judged());
+    match outcomes.stopped() {
+        Some(Event { second, counts, .. }) => {
+            let Counts { granted, population, .. } = counts;
+            let (part, busy) = (Share::ratio(*granted, *population), counts.in_flight());
+            writeln!(out, "  stopped it after {}, at {granted} machines ({part}), of which {busy} were still busy", clock(*second))
+        }
+        None => {
+            let most =
+                brake.fewest(brake.basis(judged, counts.population)).map_or_else(String::new, |most| format!(", {most} were too many"));
+            writeln!(out, "  let it go on: {bad} of {judged} judged machines went wrong ({}){most}", Share::ratio(bad, judged))
+        }
+    }
+}
+
 fn verdict(outcomes: &Outcomes, out: &mut String) -> std::fmt::Result {
     let (counts, machines) = (outcomes.counts(), u64::from(outcomes.scenario.machines));
     writeln!(out, "\nin the end")?;
@@ -146,6 +175,12 @@ fn clock(second: u32) -> String {
     let (days, rest) = (second / 86_400, second % 86_400);
     let time = format!("{:02}:{:02}:{:02}", rest / 3_600, rest % 3_600 / 60, rest % 60);
     if days > 0 { format!("{days} {time}") } else { time }
+}
+
+/// `     27.5 Gbit/s`
+fn scaled(number: f64, unit: &str) -> String {
+    let (scale, prefix) = [(1e12, 'T'), (1e9, 'G')].into_iter().find(|(scale, _)| number >= *scale).unwrap_or((1e6, 'M'));
+    format!("{:>10.1} {prefix}{unit}", number / scale)
 }
 
 /// For print, where the last digits of a large number do not matter.

@@ -61,7 +61,7 @@ fn the_share_is_never_exceeded_in_any_hour() {
 /// Everything a bad release can harm: what was granted until the failures that the brake tolerates were known.
 #[test]
 fn the_brake_stops_before_more_than_the_computed_bound_fail() {
-    let brake = Brake { max_failures: Share::percent(5), sample: 20, silence: Span::hours(3) };
+    let brake = Brake { max_failures: Share::percent(5), ..Brake::default() };
     for percent in [10, 30, 100] {
         let mut scenario = Scenario { failures: Share::percent(percent), offline: Share::NONE, ..scenario(20_000, "0h:1,1h:10,24h:100") };
         scenario.settings.brake = brake;

@@ -227,7 +227,7 @@ impl<'a> World<'a> {
             asking.quarantined.push(self.scenario.release.clone());
         }
         asking.last_seen = at(host.seen);
-        let grant = host.outcome.map(|outcome| Grant { at: at(host.granted_at), canary: host.canary, outcome });
+        let grant = grant(host);
         let live = Live { rollout: &self.rollout, counts: &self.counts, grant: grant.as_ref() };
         let view = View { group: Some(&self.group), catalog: &self.catalog, live: Some(live) };
         decide(&Ask { now: at(now), machine: asking, position: Some(host.position) }, &view)
@@ -238,7 +238,7 @@ impl<'a> World<'a> {
         self.rate -= bytes_per_second(&host);
         if self.random.chance(self.scenario.download_failures.as_ppm().into()) {
             host.retries = host.retries.saturating_add(1);
-            self.settle(machine, &mut host, Outcome::Failed, now);
+            self.settle(machine, &mut host, Outcome::Retrying, now);
             host.doing = Doing::Waiting;
             let wait = self.interval(host.retries);
             return self.put(machine, host, now, wait);
@@ -294,12 +294,13 @@ impl<'a> World<'a> {
 
     /// Books what became of a grant, as the server would on an event.
     fn settle(&mut self, machine: u32, host: &mut Host, report: Outcome, now: u32) {
-        let Some(before) = host.outcome else { return };
-        let Some(after) = before.after(report) else { return };
-        self.counts.change(host.canary, before, after);
-        host.outcome = Some(after);
-        self.trail.note(now, machine, after as u8 | 0x40);
-        if after == Outcome::Pending {
+        let Some(mut grant) = grant(host) else { return };
+        if !self.counts.book(Some(&mut grant), report, &self.rollout.settings.brake) {
+            return;
+        }
+        (host.outcome, host.tries) = (Some(grant.outcome), u8::try_from(grant.tries).unwrap_or(u8::MAX));
+        self.trail.note(now, machine, grant.outcome as u8 | 0x40);
+        if is_open(host) {
             self.watch(machine, host, now);
         }
         self.advance(now);
@@ -315,13 +316,15 @@ impl<'a> World<'a> {
     fn watch_fires(&mut self, machine: u32, now: u32) {
         let Some(mut host) = self.hosts.get(machine as usize).copied() else { return };
         host.watched = false;
-        if host.outcome == Some(Outcome::Pending) {
-            let silent_at = host.seen.saturating_add(self.silence());
-            if silent_at > now {
+        if is_open(&host) {
+            let (silent_at, hopeless_at) = (host.seen.saturating_add(self.silence()), host.granted_at.saturating_add(self.patience()));
+            if silent_at <= now {
+                self.settle(machine, &mut host, Outcome::Silent, now);
+            } else if host.outcome == Some(Outcome::Retrying) && hopeless_at <= now {
+                self.settle(machine, &mut host, Outcome::Failed, now);
+            } else {
                 host.watched = true;
                 self.watch.add(machine, silent_at);
-            } else {
-                self.settle(machine, &mut host, Outcome::Silent, now);
             }
         }
         self.keep(machine, host);
@@ -330,6 +333,11 @@ impl<'a> World<'a> {
     /// Seconds after which a machine counts as silent.
     fn silence(&self) -> u32 {
         narrow(self.rollout.settings.brake.silence.0 / 1_000 + 1)
+    }
+
+    /// Seconds after which a machine that still fails to install the release counts as failed.
+    fn patience(&self) -> u32 {
+        narrow(self.rollout.settings.brake.patience.0 / 1_000 + 1)
     }
 
     fn advance(&mut self, now: u32) {
@@ -410,6 +418,17 @@ fn catalog(scenario: &Scenario, versions: &[Version], app: &str, arch: &str, cha
         rollback_index: 0,
     });
     Catalog { releases: releases.collect(), channels: vec![Channel { name: channel.to_owned(), release }] }
+}
+
+/// The machine's grant, as the server's policy knows it.
+fn grant(host: &Host) -> Option<Grant> {
+    let outcome = host.outcome?;
+    Some(Grant { at: at(host.granted_at), canary: host.canary, outcome, tries: u64::from(host.tries) })
+}
+
+/// Whether the server waits for a word.
+fn is_open(host: &Host) -> bool {
+    matches!(host.outcome, Some(Outcome::Pending | Outcome::Retrying))
 }
 
 fn at(second: u32) -> Time {

@@ -1,18 +1,18 @@
 //! The door to the database: one SQL text for SQLite and Postgres, plain values in, plain rows out.
 //!
 //! Every statement of this crate is written in the subset that both speak (`$1` placeholders, `ON CONFLICT`, `RETURNING`,
-//! `CAST(.. AS BIGINT)`); the few words that differ are asked of [`Tx`]. Lists travel as one JSON parameter, so that a
-//! batch of any size is one statement that is prepared once.
+//! `CAST(.. AS BIGINT)`); the few words that differ are asked of [`Tx`]. Lists are parameters as well: see [`Items`].
 
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Postgres, Row as _, Sqlite, Transaction, TypeInfo, ValueRef};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row as _, Sqlite, Transaction, TypeInfo, ValueRef};
 
-use super::StoreError;
+use super::{Items, StoreError, items};
 
 /// How long a write waits for another process's write to the same SQLite file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ pub enum Arg {
     Int(Option<i64>),
     /// TEXT
     Text(Option<String>),
+    /// One column of a list, for Postgres alone: [`Tx::items`] makes them.
+    Items(Items),
 }
 
 impl From<i64> for Arg {
@@ -139,6 +141,17 @@ impl Row {
         }
     }
 
+    /// Moves the text out of column `index`, where a row of a large answer is read once.
+    ///
+    /// # Errors
+    /// As [`Self::int`].
+    pub fn take(&mut self, index: usize) -> Result<String, StoreError> {
+        match self.0.get_mut(index) {
+            Some(Cell::Text(value)) => Ok(std::mem::take(value)),
+            other => Err(StoreError::Column { index, wanted: "text", got: format!("{other:?}") }),
+        }
+    }
+
     /// The text in column `index`, or `None` for NULL.
     ///
     /// # Errors
@@ -156,17 +169,32 @@ impl Row {
     }
 }
 
-macro_rules! bound {
-    ($sql:expr, $args:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql.clone()));
-        for arg in $args {
-            query = match arg {
-                Arg::Int(value) => query.bind(*value),
-                Arg::Text(value) => query.bind(value.clone()),
-            };
-        }
-        query
-    }};
+/// A statement with its parameters.
+fn sqlite<'q>(sql: String, args: &[Arg]) -> Query<'q, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for arg in args {
+        query = match arg {
+            Arg::Int(value) => query.bind(*value),
+            Arg::Text(value) => query.bind(value.clone()),
+            // A list is one JSON text there; this kind of parameter is never made.
+            Arg::Items(_) => query.bind(None::<i64>),
+        };
+    }
+    query
+}
+
+/// The same for Postgres.
+fn postgres<'q>(sql: String, args: &[Arg]) -> Query<'q, Postgres, PgArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for arg in args {
+        query = match arg {
+            Arg::Int(value) => query.bind(*value),
+            Arg::Text(value) => query.bind(value.as_deref()),
+            Arg::Items(Items::Ints(_, values)) => query.bind(values.as_slice()),
+            Arg::Items(Items::Texts(_, values)) => query.bind(values.as_slice()),
+        };
+    }
+    query
 }
 
 macro_rules! cells {
@@ -175,24 +203,39 @@ macro_rules! cells {
         let mut out = Vec::with_capacity(rows.len());
         for row in &rows {
             let mut cells = Vec::with_capacity(row.len());
-            for column in row.columns() {
-                let index = column.ordinal();
+            for index in 0..row.len() {
                 let raw = row.try_get_raw(index)?;
-                let kind = raw.type_info().name().to_owned();
-                cells.push(if raw.is_null() {
-                    Cell::Null
-                } else if matches!(kind.as_str(), "INTEGER" | "BIGINT" | "INT8") {
-                    Cell::Int(row.try_get_unchecked::<i64, _>(index)?)
-                } else if kind == "INT4" {
-                    Cell::Int(i64::from(row.try_get_unchecked::<i32, _>(index)?))
-                } else {
-                    Cell::Text(row.try_get_unchecked::<String, _>(index)?)
+                let kind = if raw.is_null() { Kind::Null } else { Kind::of(raw.type_info().name()) };
+                cells.push(match kind {
+                    Kind::Null => Cell::Null,
+                    Kind::Long => Cell::Int(row.try_get_unchecked::<i64, _>(index)?),
+                    Kind::Short => Cell::Int(i64::from(row.try_get_unchecked::<i32, _>(index)?)),
+                    Kind::Text => Cell::Text(row.try_get_unchecked::<String, _>(index)?),
                 });
             }
             out.push(Row(cells));
         }
         out
     }};
+}
+
+/// How a value is read.
+#[derive(Clone, Copy)]
+enum Kind {
+    Null,
+    Long,
+    Short,
+    Text,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        match name {
+            "INTEGER" | "BIGINT" | "INT8" => Self::Long,
+            "INT4" => Self::Short,
+            _ => Self::Text,
+        }
+    }
 }
 
 impl Db {
@@ -250,8 +293,8 @@ impl Db {
     pub async fn rows(&self, sql: impl Into<String>, args: &[Arg]) -> Result<Vec<Row>, StoreError> {
         let sql: String = sql.into();
         Ok(match self {
-            Self::Sqlite { readers, .. } => cells!(bound!(sql, args).fetch_all(readers).await?),
-            Self::Postgres(pool) => cells!(bound!(sql, args).fetch_all(pool).await?),
+            Self::Sqlite { readers, .. } => cells!(sqlite(sql, args).fetch_all(readers).await?),
+            Self::Postgres(pool) => cells!(postgres(sql, args).fetch_all(pool).await?),
         })
     }
 
@@ -273,20 +316,6 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
-
-    /// What turns a JSON list parameter into rows with a column `value`.
-    #[must_use]
-    pub fn list(&self, parameter: &str) -> String {
-        list(matches!(self, Self::Sqlite { .. }), parameter)
-    }
-}
-
-fn list(sqlite: bool, parameter: &str) -> String {
-    if sqlite {
-        format!("json_each({parameter}) AS item")
-    } else {
-        format!("jsonb_array_elements(CAST({parameter} AS jsonb)) AS item(value)")
-    }
 }
 
 impl Tx {
@@ -297,8 +326,8 @@ impl Tx {
     pub async fn rows(&mut self, sql: impl Into<String>, args: &[Arg]) -> Result<Vec<Row>, StoreError> {
         let sql: String = sql.into();
         Ok(match self {
-            Self::Sqlite(tx) => cells!(bound!(sql, args).fetch_all(&mut **tx).await?),
-            Self::Postgres(tx) => cells!(bound!(sql, args).fetch_all(&mut **tx).await?),
+            Self::Sqlite(tx) => cells!(sqlite(sql, args).fetch_all(&mut **tx).await?),
+            Self::Postgres(tx) => cells!(postgres(sql, args).fetch_all(&mut **tx).await?),
         })
     }
 
@@ -317,8 +346,8 @@ impl Tx {
     pub async fn run(&mut self, sql: impl Into<String>, args: &[Arg]) -> Result<u64, StoreError> {
         let sql: String = sql.into();
         Ok(match self {
-            Self::Sqlite(tx) => bound!(sql, args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
         })
     }
 
@@ -343,18 +372,9 @@ impl Tx {
         }
     }
 
-    /// As [`Db::list`].
+    /// Adds the columns of a list to the parameters; what stands behind `FROM` for them, a table `item` with those columns.
     #[must_use]
-    pub fn list(&self, parameter: &str) -> String {
-        list(matches!(self, Self::Sqlite(_)), parameter)
-    }
-
-    /// An item of a [`Self::list`] as a number; Postgres has no cast from jsonb that SQLite understands as well.
-    #[must_use]
-    pub const fn item_number(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "item.value",
-            Self::Postgres(_) => "CAST(item.value AS BIGINT)",
-        }
+    pub fn items(&self, args: &mut Vec<Arg>, columns: Vec<Items>) -> String {
+        items::bind(matches!(self, Self::Sqlite(_)), args, columns)
     }
 }

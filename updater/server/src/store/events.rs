@@ -1,9 +1,8 @@
 //! What machines reported, one row per report that means something.
 
 use serde::Serialize;
-use serde_json::json;
 
-use super::{Db, StoreError, Tx};
+use super::{Db, Items, StoreError, Tx};
 use crate::args;
 use crate::policy::Time;
 
@@ -40,15 +39,20 @@ pub async fn add(tx: &mut Tx, events: &[Event]) -> Result<(), StoreError> {
     if events.is_empty() {
         return Ok(());
     }
-    let row = |e: &Event| json!([e.machine, e.at.0, e.kind, e.result, e.code, e.cause, e.version, e.previous, e.release]);
-    let list: Vec<_> = events.iter().map(row).collect();
-    let items = tx.list("$1");
-    let sql = format!(
-        "INSERT INTO events (machine, at, kind, result, code, cause, version, previous, release) \
-         SELECT CAST(item.value->>0 AS BIGINT), CAST(item.value->>1 AS BIGINT), CAST(item.value->>2 AS BIGINT), CAST(item.value->>3 AS BIGINT), \
-         CAST(item.value->>4 AS BIGINT), item.value->>5, item.value->>6, item.value->>7, item.value->>8 FROM {items}"
-    );
-    tx.run(sql, args![serde_json::to_string(&list)?]).await?;
+    let columns = vec![
+        Items::ints("machine", events.iter().map(|event| event.machine)),
+        Items::ints("at", events.iter().map(|event| event.at.0)),
+        Items::ints("kind", events.iter().map(|event| i64::from(event.kind))),
+        Items::ints("result", events.iter().map(|event| i64::from(event.result))),
+        Items::ints("code", events.iter().map(|event| event.code)),
+        Items::texts("cause", events.iter().map(|event| event.cause.as_deref())),
+        Items::texts("version", events.iter().map(|event| event.version.as_str())),
+        Items::texts("previous", events.iter().map(|event| event.previous.as_deref())),
+        Items::texts("release", events.iter().map(|event| event.release.as_deref())),
+    ];
+    let mut args = Vec::new();
+    let (items, names) = (tx.items(&mut args, columns), "machine, at, kind, result, code, cause, version, previous, release");
+    tx.run(format!("INSERT INTO events ({names}) SELECT {names} FROM {items}"), &args).await?;
     Ok(())
 }
 

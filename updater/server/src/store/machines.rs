@@ -1,10 +1,9 @@
 //! Machines: what each one said of itself, and what an operator said of it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::db::Row;
-use super::{Db, StoreError, Tx};
+use super::{Db, Items, StoreError, Tx};
 use crate::args;
 use crate::policy::{Machine, Phase, Progress, RolloutId, Time, Version};
 
@@ -175,23 +174,57 @@ pub fn lenient_version(text: &str) -> Version {
     Version::parse(text).or_else(|_| padded()).unwrap_or(Version::new(0, 0, 0))
 }
 
-const COLUMNS: &str = "m.id, m.app, m.machine_id, m.group_name, m.version, m.arch, m.oem, m.state, m.first_seen, m.last_seen, m.doc";
+const COLUMNS: &str = "m.id, m.app, m.machine_id, m.group_name, m.version, m.arch, m.oem, m.state, m.first_seen, m.doc, s.at";
+/// What is read from: when a machine was last heard of is written at every check-in, and the rest hardly ever. Apart, a check-in
+/// writes a few bytes of a small table instead of a whole row of a large one.
+const TABLES: &str = "machines m JOIN seen s ON s.machine = m.id";
 
-fn record(row: &Row) -> Result<Record, StoreError> {
+fn record(mut row: Row) -> Result<Record, StoreError> {
     let state = row.text(7)?;
     Ok(Record {
         id: row.int(0)?,
-        app: row.text(1)?.to_owned(),
-        machine_id: row.text(2)?.to_owned(),
-        group: row.text(3)?.to_owned(),
-        version: row.text(4)?.to_owned(),
-        arch: row.text(5)?.to_owned(),
-        oem: row.text(6)?.to_owned(),
         state: Standing::ALL.into_iter().find(|standing| standing.name() == state).unwrap_or(Standing::Idle),
         first_seen: Time(row.int(8)?),
-        last_seen: Time(row.int(9)?),
-        facts: row.document(10)?,
+        last_seen: Time(row.int(10)?),
+        facts: row.document(9)?,
+        app: row.take(1)?,
+        machine_id: row.take(2)?,
+        group: row.take(3)?,
+        version: row.take(4)?,
+        arch: row.take(5)?,
+        oem: row.take(6)?,
     })
+}
+
+/// Notes that machines were heard of, which locks them, and reads them; those that are not known yet are left out.
+///
+/// Locked is the row in `seen`: whoever changes a machine has gone through here, or through [`lock`]. Only then it is read, so
+/// that what another replica wrote meanwhile is seen.
+///
+/// # Errors
+/// The database's.
+pub async fn hear(tx: &mut Tx, names: &[(&str, &str)], now: Time) -> Result<Vec<Record>, StoreError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut args = args![now.0].to_vec();
+    let columns = vec![Items::texts("app", names.iter().map(|(app, _)| *app)), Items::texts("machine_id", names.iter().map(|(_, id)| *id))];
+    let items = tx.items(&mut args, columns);
+    // CROSS JOIN keeps SQLite from walking all machines and looking each up in the list.
+    let sql = format!(
+        "UPDATE seen SET at = $1 WHERE machine IN (SELECT m.id FROM {items} CROSS JOIN machines m \
+         WHERE m.app = item.app AND m.machine_id = item.machine_id ORDER BY m.id) RETURNING machine"
+    );
+    let heard = tx.rows(sql, &args).await?;
+    let ids = heard.iter().map(|row| row.int(0)).collect::<Result<Vec<i64>, _>>()?;
+    read(tx, ids).await
+}
+
+async fn read(tx: &mut Tx, ids: Vec<i64>) -> Result<Vec<Record>, StoreError> {
+    let mut args = Vec::new();
+    let items = tx.items(&mut args, vec![Items::ints("wanted", ids)]);
+    let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE m.id IN (SELECT wanted FROM {items}) ORDER BY m.id");
+    tx.rows(sql, &args).await?.into_iter().map(record).collect()
 }
 
 /// Reads and locks machines by application and id, in the order of their numbers.
@@ -199,12 +232,16 @@ fn record(row: &Row) -> Result<Record, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn lock(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Record>, StoreError> {
-    let (items, lock) = (tx.list("$1"), if tx.for_update().is_empty() { "" } else { " FOR UPDATE OF m" });
-    // CROSS JOIN keeps SQLite from walking all machines and looking each up in the list.
+    let mut args = Vec::new();
+    let columns = vec![Items::texts("app", names.iter().map(|(app, _)| *app)), Items::texts("machine_id", names.iter().map(|(_, id)| *id))];
+    let (items, lock) = (tx.items(&mut args, columns), if tx.for_update().is_empty() { "" } else { " FOR UPDATE OF s" });
     let sql = format!(
-        "SELECT {COLUMNS} FROM {items} CROSS JOIN machines m WHERE m.app = item.value->>0 AND m.machine_id = item.value->>1 ORDER BY m.id{lock}"
+        "SELECT s.machine FROM {items} CROSS JOIN machines m JOIN seen s ON s.machine = m.id \
+         WHERE m.app = item.app AND m.machine_id = item.machine_id ORDER BY s.machine{lock}"
     );
-    tx.rows(sql, args![serde_json::to_string(names)?]).await?.iter().map(record).collect()
+    let locked = tx.rows(sql, &args).await?;
+    let ids = locked.iter().map(|row| row.int(0)).collect::<Result<Vec<i64>, _>>()?;
+    read(tx, ids).await
 }
 
 /// Adds machines that are new; those that another replica added meanwhile are left alone.
@@ -212,20 +249,30 @@ pub async fn lock(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Record>, St
 /// # Errors
 /// The database's.
 pub async fn add(tx: &mut Tx, records: &[&Record]) -> Result<(), StoreError> {
-    let list: Vec<_> =
-        records.iter().map(|record| json!([record.app, record.machine_id, record.group, record.version, record.arch])).collect();
-    let items = tx.list("$1");
-    let sql = format!(
-        "INSERT INTO machines (app, machine_id, group_name, version, arch, oem, state, first_seen, last_seen, doc) \
-         SELECT item.value->>0, item.value->>1, item.value->>2, item.value->>3, item.value->>4, '', 'idle', $2, $2, '{{}}' \
-         FROM {items} WHERE true ON CONFLICT (app, machine_id) DO NOTHING"
-    );
     let now = records.first().map_or(0, |record| record.first_seen.0);
-    tx.run(sql, args![serde_json::to_string(&list)?, now]).await?;
+    let columns = vec![
+        Items::texts("app", records.iter().map(|record| record.app.as_str())),
+        Items::texts("machine_id", records.iter().map(|record| record.machine_id.as_str())),
+        Items::texts("group_name", records.iter().map(|record| record.group.as_str())),
+        Items::texts("version", records.iter().map(|record| record.version.as_str())),
+        Items::texts("arch", records.iter().map(|record| record.arch.as_str())),
+    ];
+    let mut args = args![now].to_vec();
+    let items = tx.items(&mut args, columns);
+    let sql = format!(
+        "INSERT INTO machines (app, machine_id, group_name, version, arch, oem, state, first_seen, doc) \
+         SELECT app, machine_id, group_name, version, arch, '', 'idle', $1, '{{}}' \
+         FROM {items} WHERE true ON CONFLICT (app, machine_id) DO NOTHING RETURNING id"
+    );
+    let added = tx.rows(sql, &args).await?;
+    let ids = added.iter().map(|row| row.int(0)).collect::<Result<Vec<i64>, _>>()?;
+    let mut args = args![now].to_vec();
+    let items = tx.items(&mut args, vec![Items::ints("machine", ids)]);
+    tx.run(format!("INSERT INTO seen (machine, at) SELECT machine, $1 FROM {items}"), &args).await?;
     Ok(())
 }
 
-/// Writes machines back.
+/// Writes machines back that [`hear`] or [`lock`] read.
 ///
 /// # Errors
 /// The database's.
@@ -233,32 +280,23 @@ pub async fn write(tx: &mut Tx, records: &[&Record]) -> Result<(), StoreError> {
     if records.is_empty() {
         return Ok(());
     }
-    let mut list = Vec::with_capacity(records.len());
-    for r in records {
-        let doc = serde_json::to_string(&r.facts)?;
-        list.push(json!([r.id, r.group, r.version, r.arch, r.oem, r.standing().name(), r.last_seen.0, doc]));
-    }
-    let items = tx.list("$1");
+    let docs = records.iter().map(|record| serde_json::to_string(&record.facts)).collect::<Result<Vec<_>, _>>()?;
+    let columns = vec![
+        Items::ints("id", records.iter().map(|record| record.id)),
+        Items::texts("group_name", records.iter().map(|record| record.group.as_str())),
+        Items::texts("version", records.iter().map(|record| record.version.as_str())),
+        Items::texts("arch", records.iter().map(|record| record.arch.as_str())),
+        Items::texts("oem", records.iter().map(|record| record.oem.as_str())),
+        Items::texts("state", records.iter().map(|record| record.standing().name())),
+        Items::texts("doc", docs.iter().map(String::as_str)),
+    ];
+    let mut args = Vec::new();
+    let items = tx.items(&mut args, columns);
     let sql = format!(
-        "UPDATE machines SET group_name = item.value->>1, version = item.value->>2, arch = item.value->>3, oem = item.value->>4, \
-         state = item.value->>5, last_seen = CAST(item.value->>6 AS BIGINT), doc = item.value->>7 \
-         FROM {items} WHERE machines.id = CAST(item.value->>0 AS BIGINT)"
+        "UPDATE machines SET group_name = item.group_name, version = item.version, arch = item.arch, oem = item.oem, \
+         state = item.state, doc = item.doc FROM {items} WHERE machines.id = item.id"
     );
-    tx.run(sql, args![serde_json::to_string(&list)?]).await?;
-    Ok(())
-}
-
-/// Notes that machines were heard of and nothing else.
-///
-/// # Errors
-/// The database's.
-pub async fn touch(tx: &mut Tx, ids: &[i64], now: Time) -> Result<(), StoreError> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let (items, number) = (tx.list("$1"), tx.item_number());
-    let sql = format!("UPDATE machines SET last_seen = $2 WHERE id IN (SELECT {number} FROM {items})");
-    tx.run(sql, args![serde_json::to_string(ids)?, now.0]).await?;
+    tx.run(sql, &args).await?;
     Ok(())
 }
 
@@ -275,8 +313,8 @@ pub async fn count_in(tx: &mut Tx, group: &str) -> Result<u64, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn get(db: &Db, machine_id: &str) -> Result<Option<Record>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM machines m WHERE m.machine_id = $1 ORDER BY m.last_seen DESC LIMIT 1");
-    db.row(sql, args![machine_id]).await?.as_ref().map(record).transpose()
+    let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE m.machine_id = $1 ORDER BY s.at DESC LIMIT 1");
+    db.row(sql, args![machine_id]).await?.map(record).transpose()
 }
 
 /// What a list of machines is narrowed to.
@@ -310,12 +348,12 @@ pub async fn list(db: &Db, filter: &Filter) -> Result<Vec<Record>, StoreError> {
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let pattern = filter.search.as_ref().map(|text| format!("%{}%", text.replace(['%', '_'], "")));
     let sql = format!(
-        "SELECT {COLUMNS} FROM machines m WHERE m.id > $1 AND (CAST($2 AS TEXT) IS NULL OR m.group_name = $2) \
+        "SELECT {COLUMNS} FROM {TABLES} WHERE m.id > $1 AND (CAST($2 AS TEXT) IS NULL OR m.group_name = $2) \
          AND (CAST($3 AS TEXT) IS NULL OR m.version = $3) AND (CAST($4 AS TEXT) IS NULL OR m.state = $4) \
          AND (CAST($5 AS TEXT) IS NULL OR m.machine_id LIKE $5 OR m.doc LIKE $5) ORDER BY m.id LIMIT $6"
     );
     let values = args![filter.after.unwrap_or(0), filter.group.clone(), filter.version.clone(), filter.state.clone(), pattern, limit];
-    db.rows(sql, values).await?.iter().map(record).collect()
+    db.rows(sql, values).await?.into_iter().map(record).collect()
 }
 
 /// How many machines of a group run a version and stand so.
@@ -354,9 +392,8 @@ pub async fn tallies(db: &Db) -> Result<Vec<Tally>, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn count_outside(tx: &mut Tx, groups: &[&String]) -> Result<u64, StoreError> {
-    let items = tx.list("$1");
-    // `->> 0` of a one-element list is text in both dialects.
-    let list: Vec<_> = groups.iter().map(|group| json!([group])).collect();
-    let sql = format!("SELECT COUNT(*) FROM machines WHERE group_name NOT IN (SELECT item.value->>0 FROM {items})");
-    tx.row(sql, args![serde_json::to_string(&list)?]).await?.map_or(Ok(0), |row| row.count(0))
+    let mut args = Vec::new();
+    let items = tx.items(&mut args, vec![Items::texts("name", groups.iter().map(|group| group.as_str()))]);
+    let sql = format!("SELECT COUNT(*) FROM machines WHERE group_name NOT IN (SELECT name FROM {items})");
+    tx.row(sql, &args).await?.map_or(Ok(0), |row| row.count(0))
 }

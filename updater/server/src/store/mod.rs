@@ -1,6 +1,6 @@
 //! What the server keeps: one module per noun, on SQLite or Postgres.
 //!
-//! - [`db`]: the two databases behind one door
+//! - [`db`]: the two databases behind one door; [`items`]: lists as parameters
 //! - [`config`]: groups, channels, releases and rollouts as the memory copy that every batch decides with
 //! - [`catalog`]: releases and channels; [`groups`]; [`rollouts`] with their counts
 //! - [`machines`], [`events`], [`grants`]: what machines said and were given
@@ -13,6 +13,7 @@ pub mod db;
 pub mod events;
 pub mod grants;
 pub mod groups;
+pub mod items;
 pub mod machines;
 pub mod rollouts;
 pub mod tokens;
@@ -20,6 +21,7 @@ pub mod tokens;
 use std::path::Path;
 
 pub use db::{Db, Tx};
+pub use items::Items;
 
 /// The database file inside the data folder.
 pub const SQLITE_FILE: &str = "server.db";

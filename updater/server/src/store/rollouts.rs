@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::db::{Arg, Row};
-use super::{Db, StoreError, Tx};
+use super::{Db, Items, StoreError, Tx};
 use crate::args;
 use crate::policy::counts::LIVE_DAYS;
 use crate::policy::{CanaryCounts, Counts, Release, ReleaseId, Rollout, RolloutId, Share, Span, State, Time};
@@ -89,10 +89,10 @@ pub async fn get(db: &Db, id: RolloutId) -> Result<Option<Stored>, StoreError> {
 /// # Errors
 /// The database's.
 pub async fn lock(tx: &mut Tx, ids: &[RolloutId]) -> Result<Vec<Stored>, StoreError> {
-    let list = serde_json::to_string(ids)?;
-    let (items, number, lock) = (tx.list("$1"), tx.item_number(), tx.for_update());
-    let sql = format!("SELECT {COLUMNS} FROM rollouts WHERE id IN (SELECT {number} FROM {items}) ORDER BY id{lock}");
-    tx.rows(sql, args![list]).await?.iter().map(stored).collect()
+    let mut args = Vec::new();
+    let (items, lock) = (tx.items(&mut args, vec![Items::ints("wanted", ids.iter().map(|id| id.0))]), tx.for_update());
+    let sql = format!("SELECT {COLUMNS} FROM rollouts WHERE id IN (SELECT wanted FROM {items}) ORDER BY id{lock}");
+    tx.rows(sql, &args).await?.iter().map(stored).collect()
 }
 
 /// Which rollout there is for a release in a group.
@@ -167,8 +167,8 @@ pub async fn recount(db: &Db, stored: &Stored, release: &Release, now: Time) -> 
     db.row(POPULATION, &values).await?.map_or(Ok(0), |row| row.count(0))
 }
 
-const POPULATION: &str =
-    "SELECT COUNT(*) FROM machines WHERE group_name = $1 AND app = $2 AND arch = $3 AND first_seen <= $4 AND last_seen >= $5";
+const POPULATION: &str = "SELECT COUNT(*) FROM machines m JOIN seen s ON s.machine = m.id \
+     WHERE m.group_name = $1 AND m.app = $2 AND m.arch = $3 AND m.first_seen <= $4 AND s.at >= $5";
 
 fn population_of(group: &str, release: &Release, started: Time, now: Time) -> [Arg; 5] {
     let live = now - Span::hours(24 * LIVE_DAYS);

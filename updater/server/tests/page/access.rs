@@ -75,7 +75,7 @@ async fn only_operators_and_admins_have_buttons_and_only_theirs_work() {
             assert_eq!(answer.status, expected, "{} {path}: {}", role.name(), answer.body);
         }
         assert_eq!(fleet.state(2).await != State::Running, may, "{}", role.name());
-        assert_eq!(fleet.state(3).await == State::Running, may, "{}", role.name());
+        assert_eq!(!matches!(fleet.state(3).await, State::Stopped { .. }), may, "{}", role.name());
     }
 }
 

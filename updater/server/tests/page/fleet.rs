@@ -162,6 +162,9 @@ pub(crate) async fn store(db: &Db, mut all: Vec<Record>) -> Vec<Record> {
         record.id = stored.id;
     }
     machines::write(&mut tx, &all.iter().collect::<Vec<_>>()).await.unwrap();
+    for record in &all {
+        machines::hear(&mut tx, &[(&record.app, &record.machine_id)], record.last_seen).await.unwrap();
+    }
     tx.commit().await.unwrap();
     all
 }
@@ -275,7 +278,7 @@ async fn fill_machines(db: &Db) {
     let grant = |machine: usize, rollout, outcome, canary| grants::Stored {
         machine: all[machine - 1].id,
         rollout: RolloutId(rollout),
-        grant: Grant { at: START + Span::hours(3), canary, outcome },
+        grant: Grant { outcome, ..Grant::new(START + Span::hours(3), canary) },
         code: (outcome == Outcome::RolledBack).then_some(44),
         cause: cause.clone().filter(|_| outcome == Outcome::RolledBack),
     };

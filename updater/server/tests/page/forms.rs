@@ -1,9 +1,9 @@
 //! Forms of others are not obeyed: one test for each of the walls.
 
 use axum::http::{Method, StatusCode};
-use update_server::policy::State;
-use update_server::store::audit;
+use update_server::policy::{RolloutId, State};
 use update_server::store::tokens::Role;
+use update_server::store::{audit, rollouts};
 
 use crate::fleet::{Fleet, HOST};
 
@@ -97,4 +97,22 @@ async fn who_pauses_and_why_is_noted() {
     assert_eq!(noted.before.unwrap()["state"], "running");
     fleet.post("/rollouts/2/resume", &cookie, &format!("form_token={token}")).await;
     assert_eq!(fleet.state(2).await, State::Running);
+}
+
+#[tokio::test]
+async fn what_went_wrong_while_it_was_paused_is_judged_when_it_is_resumed() {
+    let fleet = Fleet::small().await;
+    let cookie = fleet.sign_in("anna", Role::Operator).await;
+    let token = fleet.form_token(&cookie).await;
+    fleet.post("/rollouts/2/pause", &cookie, &format!("form_token={token}&why=lunch")).await;
+    let mut tx = fleet.db.begin().await.unwrap();
+    let mut stored = rollouts::lock(&mut tx, &[RolloutId(2)]).await.unwrap().remove(0);
+    (stored.counts.granted, stored.counts.rolled_back) = (6, 5);
+    rollouts::write(&mut tx, &mut stored).await.unwrap();
+    tx.commit().await.unwrap();
+    let answer = fleet.post("/rollouts/2/resume", &cookie, &format!("form_token={token}")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert!(matches!(fleet.state(2).await, State::Stopped { .. }), "before another machine is given the release");
+    let noted: Vec<String> = audit::list(&fleet.db, i64::MAX, 2).await.unwrap().into_iter().map(|entry| entry.action).collect();
+    assert_eq!(noted, ["rollout.stopped-by-brake", "rollout.resume"]);
 }

@@ -63,7 +63,7 @@ async fn poison(fleet: &Fleet, text: &str) -> String {
     };
     let stored = store(&fleet.db, vec![record]).await.remove(0);
     let mut tx = fleet.db.begin().await.unwrap();
-    let grant = Grant { at: START + Span::hours(1), canary: false, outcome: Outcome::Failed };
+    let grant = Grant { outcome: Outcome::Failed, ..Grant::new(START + Span::hours(1), false) };
     grants::write(
         &mut tx,
         &[grants::Stored { machine: stored.id, rollout: RolloutId(2), grant, code: Some(1), cause: Some(text.to_owned()) }],

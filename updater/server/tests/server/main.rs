@@ -9,3 +9,4 @@ mod publish;
 mod roles;
 mod share;
 mod stock;
+mod stock_bodies;

@@ -179,11 +179,74 @@ async fn what_machines_would_refuse_is_refused_and_the_old_repository_stays() {
     foreign.sign(true);
     foreign.upload(&server).await;
     let refused = server.api("POST", "/publish", None).await;
+    assert_eq!(refused.status, 409, "its first root is not ours: {}", refused.text());
+    server.put_file("tuf/1.root.json", &repository.root).await.ok();
+    let refused = server.api("POST", "/publish", None).await;
     assert_eq!(refused.status, 422, "{}", refused.text());
     assert_eq!(timestamp(&server).await, served);
     assert_eq!(server.get("/targets/slipway-vm-9.9.9-amd64/release.json").await.status, 404);
     assert_eq!(server.get(&format!("/targets/{folder}/release.json")).await.status, 200);
     assert_eq!(server.api("GET", "/releases", None).await.json().as_array().unwrap().len(), 2);
+}
+
+/// A server that was told which root to believe.
+async fn pinned(root: &[u8]) -> Server {
+    let server = Server::start().await;
+    std::fs::write(&server.app.layout.pinned, root).unwrap();
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_publisher_token_cannot_bring_a_repository_of_its_own() {
+    let ours = Repository::new(1);
+    for (name, first) in [("a stranger's", Repository::new(50)), ("a stranger's that calls our root its first", Repository::new(50))] {
+        let server = pinned(&ours.root).await;
+        let (mut foreign, disguised) = (first, name.contains("calls"));
+        foreign.release("9.9.9");
+        if disguised {
+            for path in ["tuf/1.root.json", "tuf/root.json"] {
+                foreign.files.insert(path.into(), ours.root.clone());
+            }
+        }
+        foreign.upload(&server).await;
+        let refused = server.api("POST", "/publish", None).await;
+        assert!((400..500).contains(&refused.status), "{name}: {} {}", refused.status, refused.text());
+        assert_eq!(server.get("/tuf/root.json").await.status, 404, "{name}");
+        assert_eq!(server.api("GET", "/releases", None).await.json().as_array().unwrap().len(), 0, "{name}");
+        // Ours is published on top of what the thief left in staging.
+        let mut ours = Repository::new(1);
+        ours.version = 5;
+        let folder = ours.release("1.2.3");
+        ours.upload(&server).await;
+        server.api("POST", "/publish", None).await.ok();
+        assert_eq!(server.get(&format!("/targets/{folder}/release.json")).await.status, 200, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_pinned_root_the_first_publisher_is_believed_and_a_damaged_pin_stops_everything() {
+    let mut repository = Repository::new(50);
+    repository.release("1.2.3");
+    let server = Server::start().await;
+    repository.upload(&server).await;
+    server.api("POST", "/publish", None).await.ok();
+    let damaged = pinned(b"{}").await;
+    repository.upload(&damaged).await;
+    let refused = damaged.api("POST", "/publish", None).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_numbered_root_never_changes() {
+    let server = Server::start().await;
+    let mut repository = Repository::new(1);
+    repository.release("1.2.3");
+    repository.upload(&server).await;
+    server.api("POST", "/publish", None).await.ok();
+    server.put_file("tuf/1.root.json", &Repository::new(50).root).await.ok();
+    let refused = server.api("POST", "/publish", None).await;
+    assert!(refused.text().contains("1.root.json"), "{} {}", refused.status, refused.text());
+    assert_eq!(server.get("/tuf/1.root.json").await.body, repository.root);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,10 +168,35 @@ async fn machines_that_fall_silent_are_counted_and_stop_a_rollout() {
     }
 }
 
-/// The machine says that the release failed on it.
-fn failed(number: u64) -> CheckIn {
-    let report = Report { kind: 3, result: 0, code: Some(1), cause: None, previous: None, release: Some("2.0.0".into()) };
+/// The machine says that installing the release failed, or (44) that it came back from it.
+fn failed(number: u64, code: i64) -> CheckIn {
+    let report = Report { kind: 3, result: 0, code: Some(code), cause: None, previous: None, release: Some("2.0.0".into()) };
     CheckIn { reports: vec![report], asks: false, ..machine(number) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installs_that_keep_failing_count_after_some_tries_or_some_time() {
+    let dir = tempfile::tempdir().unwrap();
+    for database in databases(dir.path()).await {
+        let clock = Clock::manual(NOW);
+        let db = open(&database).await;
+        let rollout = prepare(&db, &clock, "0s:100").await;
+        let mut engine = Engine::new(db.clone(), clock.clone());
+        engine.run(&[machine(0), machine(1), machine(2)]).await.unwrap();
+        // One fails five times, one once and is heard of until its day is over, one only downloads.
+        for _ in 0..5 {
+            engine.run(&[failed(0, 37)]).await.unwrap();
+        }
+        engine.run(&[failed(1, 37)]).await.unwrap();
+        let failures = async || rollouts::get(&db, rollout).await.unwrap().unwrap().counts.failed;
+        assert_eq!(failures().await, 1, "{database}");
+        clock.advance(Span::hours(25));
+        engine.run(&[machine(0), machine(1), machine(2)]).await.unwrap();
+        update_server::background::round(&db, clock.now()).await.unwrap();
+        assert_eq!(failures().await, 2, "{database}");
+        let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
+        assert_eq!((stored.counts.silent, stored.counts.in_flight()), (0, 1), "{database}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,16 +207,20 @@ async fn failures_of_machines_that_were_given_nothing_do_not_stop_a_rollout() {
         let db = open(&database).await;
         let rollout = prepare(&db, &clock, "0s:100").await;
         let mut engine = Engine::new(db.clone(), clock.clone());
-        let claims: Vec<CheckIn> = (0..MACHINES).map(failed).collect();
+        let claims: Vec<CheckIn> = (40..150).map(|number| failed(number, 44)).collect();
         engine.run(&claims).await.unwrap();
         let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
         assert_eq!((stored.counts.bad(), rollouts::state_name(&stored.rollout.state)), (0, "running"), "{database}");
-        // The same words of machines that were given it do, in the very batch in which the sample is full.
+        // Nor do installs that are tried again, of machines that were given it.
         engine.run(&(0..40).map(machine).collect::<Vec<_>>()).await.unwrap();
-        engine.run(&claims).await.unwrap();
+        engine.run(&(0..40).map(|number| failed(number, 9)).collect::<Vec<_>>()).await.unwrap();
+        let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
+        assert_eq!((stored.counts.bad(), rollouts::state_name(&stored.rollout.state)), (0, "running"), "{database}");
+        // Coming back from it does, in the very batch in which it becomes too much.
+        engine.run(&(0..40).map(|number| failed(number, 44)).collect::<Vec<_>>()).await.unwrap();
         let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
         assert_eq!((stored.counts.bad(), rollouts::state_name(&stored.rollout.state)), (40, "stopped"), "{database}");
-        let (replies, _) = engine.run(&[machine(100)]).await.unwrap();
+        let (replies, _) = engine.run(&[machine(180)]).await.unwrap();
         assert!(!offered(&replies[0]), "{database}");
         let notes = db.row("SELECT COUNT(*) FROM audit WHERE action = 'rollout.stopped-by-brake'", &[]).await.unwrap().unwrap();
         assert_eq!(notes.count(0).unwrap(), 1);

@@ -8,11 +8,11 @@ use crate::fixture::{CHECK, FLATCAR, Server, stock};
 
 const MACHINE: &str = "0123456789abcdef0123456789abcdef";
 
-fn event(kind: u32, result: u32, more: &str) -> String {
+pub fn event(kind: u32, result: u32, more: &str) -> String {
     format!(r#"<event eventtype="{kind}" eventresult="{result}" {more}></event>"#)
 }
 
-async fn ready(server: &Server, payload: &[u8]) {
+pub async fn ready(server: &Server, payload: &[u8]) {
     server.stock_release("4081.2.0", b"the old one").await;
     server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable", "ramp": "0s:100" }))).await.ok();
     server.stock_release("4152.1.0", payload).await;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::header::{Header, body};
 use crate::envelope::Envelope;
 use crate::error::{Asked, Error, brief};
-use crate::key::{KeyId, PublicKey};
+use crate::key::{KeyId, PublicKey, Signature};
 use crate::limits::MAX_KEYS;
 use crate::role::Role;
 
@@ -27,6 +27,17 @@ impl RoleKeys {
     #[must_use]
     pub fn distinct(&self) -> BTreeSet<[u8; 32]> {
         self.keys.values().map(|key| *key.as_bytes()).collect()
+    }
+
+    /// Those keys that really signed `message`. Two ids of one key are one key.
+    pub(crate) fn signers<'s>(&self, message: &[u8], signatures: impl Iterator<Item = (&'s KeyId, &'s Signature)>) -> Vec<KeyId> {
+        let mut good = BTreeMap::new();
+        for (id, signature) in signatures {
+            if let Some(key) = self.keys.get(id).filter(|key| key.verify(message, signature)) {
+                good.entry(*key.as_bytes()).or_insert_with(|| id.clone());
+            }
+        }
+        good.into_values().collect()
     }
 }
 

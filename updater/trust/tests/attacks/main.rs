@@ -18,3 +18,4 @@ mod rollback;
 mod rotation;
 mod signatures;
 mod time;
+mod witness;

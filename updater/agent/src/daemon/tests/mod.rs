@@ -219,7 +219,7 @@ fn why_and_history_answer_in_json() {
         let Ok(Reply::Text(text)) = outside.ask(Request::Why).await else { panic!("no text") };
         let explanation: crate::why::Explanation = serde_json::from_str(&text).unwrap();
         let rules: Vec<&str> = explanation.rules.iter().map(|rule| rule.rule.as_str()).collect();
-        assert_eq!(rules, ["running", "configuration", "enabled", "server", "check", "offer", "floor", "reboot"]);
+        assert_eq!(rules, ["running", "configuration", "enabled", "server", "check", "metadata", "offer", "floor", "reboot"]);
         let Ok(Reply::Text(text)) = outside.ask(Request::History { count: u32::MAX }).await else { panic!("no text") };
         assert_eq!(text, "[]");
     });

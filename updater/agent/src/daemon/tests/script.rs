@@ -19,6 +19,7 @@ pub(super) struct Script {
     pub(super) health: RefCell<HealthReport>,
     pub(super) stage_takes: Cell<Duration>,
     pub(super) users: RefCell<Vec<String>>,
+    pub(super) metadata: RefCell<Result<Option<jiff::Timestamp>, Refusal>>,
     pub(super) calls: RefCell<Vec<String>>,
     pub(super) time: Rc<Virtual>,
 }
@@ -31,6 +32,7 @@ impl Script {
             health: RefCell::new(healthy()),
             stage_takes: Cell::new(Duration::from_secs(100)),
             users: RefCell::default(),
+            metadata: RefCell::new(Ok(Some(crate::machine::test_support::EXPIRES.parse().unwrap()))),
             calls: RefCell::default(),
             time: Rc::default(),
         }
@@ -71,6 +73,11 @@ impl Host for Script {
     async fn verify(&self, _access: &Access, offer: &Offer, wanted: &Wanted) -> Result<VerifiedRelease, Refusal> {
         self.note(format!("verify {} {}", offer.version, wanted.arch));
         Ok(release(&offer.version.to_string()))
+    }
+
+    async fn refresh(&self, _access: &Access) -> Result<Option<jiff::Timestamp>, Refusal> {
+        self.note("refresh");
+        self.metadata.borrow().clone()
     }
 
     async fn stage(&self, _access: &Access, release: &VerifiedRelease, slot: Slot, progress: impl Fn(u64, u64)) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! The story of updates, told in inputs and effects.
 
 mod crashes;
+mod evidence;
+mod freshness;
 mod judging;
 mod operating;
 mod outbox;

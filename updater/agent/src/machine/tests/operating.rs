@@ -92,6 +92,7 @@ fn updated() -> Persisted {
         floor: Some(version("1.1.0")),
         slot_a: Some(version("1.0.0")),
         slot_b: Some(version("1.1.0")),
+        metadata_checked: Some(now(0).wall),
         ..Persisted::default()
     }
 }

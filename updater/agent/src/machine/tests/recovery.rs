@@ -4,7 +4,7 @@ use super::super::{Input, Persisted, Phase};
 use crate::daemon::host::Slot;
 
 fn trial(slot: Slot) -> Trial {
-    Trial { slot, version: Some(version("1.1.0")), previous: version("1.0.0"), rollback_index: 0, rollback: false }
+    Trial { slot, version: Some(version("1.1.0")), previous: version("1.0.0"), rollback_index: 0, rollback: false, flipped_at: None }
 }
 
 /// What a machine does first when it starts in `slot` with `phase` on disk.

@@ -151,6 +151,36 @@ fn a_commit_that_was_lost_is_no_fault_of_the_release() {
 }
 
 #[test]
+fn a_commit_that_the_disk_does_not_know_of_is_not_made() {
+    let (mut bench, _) = Bench::booted(trial_boot(), flipped(), settings());
+    let mut effects = bench.feed(Input::Healthy(healthy()));
+    for _ in 0..4 {
+        assert_eq!(work(&effects)[..2], ["persist", "commit b"], "the intention is written at every attempt");
+        let Some(Effect::Work(commit)) = effects.iter().find(|effect| matches!(effect, Effect::Work(_))) else { panic!("no work") };
+        let refused = crate::daemon::not_begun(commit, "no space left on device").expect("not begun");
+        assert!(bench.feed(refused).is_empty());
+        effects = bench.wake();
+    }
+    let commit = crate::daemon::not_begun(&super::super::Work::Commit(Slot::B), "no space left on device").expect("not begun");
+    assert_eq!(deeds(&bench.feed(commit)), ["restore a"], "back to the slot that the disk knows");
+    assert_eq!(bench.machine.persisted().committed, Some(Slot::A));
+}
+
+#[test]
+fn what_leads_back_is_done_whether_it_can_be_written_or_not() {
+    use super::super::Work;
+    for work in [Work::Discard(Slot::B), Work::RestoreDefault(Slot::A), Work::Reboot, Work::Health] {
+        assert!(crate::daemon::not_begun(&work, "no space left on device").is_none(), "{work:?}");
+    }
+    // The old slot on a disk that is still full: what it reads is what was written before the trial, boot after boot.
+    for boot in 3..6 {
+        let (bench, effects) = Bench::booted(booted(Slot::A, boot, "1.0.0"), flipped(), settings());
+        assert_eq!(deeds(&effects), ["discard b"]);
+        assert!(bench.machine.persisted().quarantined(&version("1.1.0")).is_some());
+    }
+}
+
+#[test]
 fn committing_a_release_takes_it_out_of_quarantine() {
     let mut persisted = flipped();
     persisted.put_into_quarantine(version("1.1.0"), "x", now(0).wall);

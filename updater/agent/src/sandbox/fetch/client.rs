@@ -76,5 +76,9 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
         }
         cause = error.source();
     }
+    if let Some(advice) = super::tls::advice(error) {
+        text.push_str("; ");
+        text.push_str(advice);
+    }
     text
 }

@@ -12,6 +12,9 @@ mod limits;
 mod omaha_client;
 #[cfg(test)]
 mod tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use address::{Forbidden, Guard};
 pub use client::Network;

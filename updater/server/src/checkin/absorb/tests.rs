@@ -80,7 +80,7 @@ fn a_rollback_is_kept_with_its_cause_and_version() {
 fn other_failures_quarantine_nothing_and_unknown_events_are_dropped() {
     let mut record = machine();
     let absorbed = absorb(&mut record, &said(3, 0, None, Some(37)), Time(3));
-    assert_eq!((absorbed.words[0].outcome, record.state), (Outcome::Failed, Standing::Failed));
+    assert_eq!((absorbed.words[0].outcome, record.state), (Outcome::Retrying, Standing::Failed));
     assert!(record.facts.quarantined.is_empty());
     for (kind, result) in [(0, 0), (99, 1), (54, 1), (4_000_000_000, 7)] {
         let absorbed = absorb(&mut record, &said(kind, result, None, None), Time(4));

@@ -6,12 +6,12 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::releases::{Pick, picked};
-use crate::checkin::batch::note_change;
 use crate::http::auth::Who;
 use crate::http::body::Input;
 use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::policy::{Brake, Canaries, Control, Follow, Group, Ramp, Release, Rollout, RolloutId, Salt, Settings, Time, Version};
+use crate::steer::{SteerError, steer};
 use crate::store::audit::note;
 use crate::store::{Tx, catalog, groups, rollouts};
 use crate::views::{self, Progress, RolloutPage};
@@ -186,21 +186,11 @@ async fn change(
     control: Control,
 ) -> Result<Json<Progress>, Problem> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let locked = rollouts::lock(&mut tx, &[RolloutId(id)]).await?;
-    let mut stored = locked.into_iter().next().ok_or_else(|| Problem::missing(format!("rollout {id}")))?;
-    let before = stored.rollout.state.clone();
-    stored.rollout.control(control, &stored.counts, now).map_err(|error| Problem::conflict(error.to_string(), ""))?;
-    let asked = stored.rollout.state.clone();
-    // What went wrong while it was held is judged before anybody is given the release again.
-    let changes = stored.rollout.settle(&stored.counts, now);
-    rollouts::write(&mut tx, &mut stored).await?;
-    let object = format!("group/{}/rollout/{id}", stored.group);
-    note(&mut tx, now, who.name(), action, &object, Some(&before), Some(&asked)).await?;
-    for change in &changes {
-        note_change(&mut tx, now, RolloutId(id), change).await?;
-    }
-    tx.commit().await?;
+    steer(&app.db, RolloutId(id), action, who.name(), &control, now).await.map_err(|error| match error {
+        SteerError::Missing(_) => Problem::missing(format!("rollout {id}")),
+        SteerError::Refused(why) => Problem::conflict(why.to_string(), ""),
+        SteerError::Store(error) => error.into(),
+    })?;
     let page = views::rollout(&app.db, RolloutId(id), now).await?;
     page.map(|page| Json(page.progress)).ok_or_else(|| Problem::missing(format!("rollout {id}")))
 }

@@ -162,7 +162,7 @@ fn a_machine_below_a_floor_gets_the_floor_first() {
     let mut world = World::bent(|w| floor(&mut w.catalog, "1.1.0"));
     assert_eq!(offered(&world), ("1.1.0".to_owned(), Some("1.2.0".to_owned())));
     world.machine.version = version("1.1.0");
-    world.grant = Some(Grant { at: START, canary: false, outcome: Outcome::Pending });
+    world.grant = Some(Grant::new(START, false));
     assert_eq!(offered(&world), ("1.2.0".to_owned(), None));
     floor(&mut world.catalog, "1.0.0");
     world.machine.version = version("0.5.0");
@@ -178,7 +178,7 @@ fn refuses_what_failed_here_before() {
         w.machine.quarantined = vec![version("1.1.0")];
     });
     check(&world, Reason::Quarantined { version: version("1.1.0"), floor_for: Some(version("1.2.0")) }, None);
-    let grant = Grant { at: START, canary: false, outcome: Outcome::RolledBack };
+    let grant = Grant { outcome: Outcome::RolledBack, ..Grant::new(START, false) };
     let world = World::bent(|w| w.grant = Some(grant));
     check(&world, Reason::Quarantined { version: version("1.2.0"), floor_for: None }, None);
 }
@@ -224,7 +224,7 @@ fn refuses_before_the_start() {
 #[test]
 fn a_pause_takes_effect_at_the_next_decision_even_for_granted_machines() {
     let pause = Control::Pause { by: "anna".to_owned(), why: "lunch".to_owned() };
-    let mut world = World::bent(|w| w.grant = Some(Grant { at: START, canary: false, outcome: Outcome::Pending }));
+    let mut world = World::bent(|w| w.grant = Some(Grant::new(START, false)));
     assert_eq!(offered(&world).0, "1.2.0");
     let seen = world.counts;
     world.rollout().control(pause, &seen, START).unwrap();
@@ -367,7 +367,7 @@ fn refuses_more_machines_at_the_same_time_than_the_group_allows() {
 
 #[test]
 fn a_granted_machine_that_asks_again_is_not_counted_again() {
-    let mut world = World::bent(|w| w.grant = Some(Grant { at: START, canary: false, outcome: Outcome::Failed }));
+    let mut world = World::bent(|w| w.grant = Some(Grant { outcome: Outcome::Failed, ..Grant::new(START, false) }));
     world.counts = counts(10, 10);
     let Decision::Update(update) = world.decide() else { panic!("{:?}", world.decide()) };
     assert_eq!(update.because, Because::Granted { at: START });
