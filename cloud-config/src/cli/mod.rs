@@ -2,6 +2,7 @@
 
 mod apply;
 mod detect;
+mod input;
 mod plan;
 mod schema;
 mod substitute;
@@ -49,6 +50,11 @@ impl Ui {
     /// Writes one line of data to standard output. A reader that went away is not an error.
     fn line(&self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// Writes text as it is to standard output.
+    fn text(&self, text: &str) {
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
     /// Writes one line of talk to standard error.

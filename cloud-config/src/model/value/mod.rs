@@ -1,0 +1,25 @@
+//! The types of single values, each with its grammar.
+//!
+//! A type that exists has been checked: a [`UnitName`] is a file name, an [`AbsolutePath`] leaves no root, a [`Mode`] is a mode.
+
+mod choice;
+mod command;
+mod content;
+mod file;
+mod host;
+mod name;
+mod secret;
+mod size;
+mod url;
+mod user;
+
+pub use choice::{Encoding, EtcHosts, PartitionTable, RebootStrategy, UnitCommand};
+pub use command::Command;
+pub use content::{Content, ContentError, MAX_CONTENT_BYTES};
+pub use file::{AbsolutePath, Mode, Owner, Sha256};
+pub use host::{Certificate, Hostname, Timezone};
+pub use name::{DropInName, NetworkName, UnitName};
+pub use secret::{MASK, Secret};
+pub use size::{PartitionShare, SwapSize};
+pub use url::HttpUrl;
+pub use user::{AccountName, ListedText, SshKey, SudoRule};
