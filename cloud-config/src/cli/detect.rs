@@ -7,6 +7,9 @@ use super::Ui;
 use crate::source::SystemHost;
 use crate::source::detect::{Detection, look};
 
+/// What makes a terminal write bold (ECMA-48, SGR).
+const BOLD: &str = "1";
+
 /// Says which data source this machine has, and why.
 ///
 /// It only looks: at the firmware's tables, the kernel command line, disks and files. Nothing is asked over the network.
@@ -30,7 +33,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     if args.json {
         ui.data(&detection)?;
     } else {
-        text(&detection).lines().for_each(|line| ui.line(line));
+        let text = text(&detection);
+        let (answer, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        ui.line(ui.styled(BOLD, answer));
+        rest.lines().for_each(|line| ui.line(line));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +74,7 @@ mod tests {
         write("etc/slipway/cloud-config.yaml", "#cloud-config\n");
         let text = text(&look(&SystemHost::new(dir.path())));
         assert!(!text.contains("secret"), "{text}");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub struct FindError {
     /// The source that is at fault.
     pub source_id: SourceId,
     /// What is wrong with it.
-    #[source]
     pub error: SourceError,
 }
 
@@ -28,7 +27,6 @@ pub enum SourceError {
         /// File, device or key.
         place: String,
         /// Why.
-        #[source]
         error: ReadError,
     },
     /// The platform did not answer in time.
@@ -47,7 +45,6 @@ pub enum SourceError {
         /// What was asked for.
         url: String,
         /// What came.
-        #[source]
         error: HttpError,
     },
     /// The platform answered with an unexpected HTTP status.

@@ -27,7 +27,7 @@ network:
       mtu: 1400
     eth1: {dhcp4: true, dhcp6: true}
 ";
-    insta::assert_snapshot!(files(text), @"");
+    insta::assert_snapshot!(files(text));
 }
 
 #[test]
@@ -46,7 +46,7 @@ config:
     subnets: [{type: dhcp}]
   - {type: nameserver, address: 192.0.2.54, search: example.org}
 ";
-    insta::assert_snapshot!(files(text), @"");
+    insta::assert_snapshot!(files(text));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn openstack_describes_links_networks_and_services() {
         "services": [{"type": "dns", "address": "192.0.2.53"}]}"#;
     let network = Network::openstack(&Fields::json("network_data.json", text.as_bytes()).unwrap()).unwrap();
     assert!(network.is_static());
-    insta::assert_snapshot!(render(&network)[0].content, @"");
+    insta::assert_snapshot!(render(&network)[0].content);
     for (wrong, word) in [
         (r#"{"links": [{"id": "b", "type": "bond"}]}"#, "bond"),
         (r#"{"links": [{"type": "phy"}]}"#, "id"),
