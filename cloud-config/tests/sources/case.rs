@@ -5,7 +5,7 @@
 //!
 //! == from ec2                                   a person asks for this source
 //! == file /proc/cmdline                         a file of the machine
-//! == device /dev/sr0 iso9660 config-2           a disk with file system and label; `partition=NAME`, `disk=NODE`
+//! == device /dev/sr0 iso9660 config-2           a disk with file system and label; `partition=NAME`, `disk=NODE`; a partition named `broken` cannot be mounted
 //! == on /dev/sr0 openstack/latest/user_data     a file on that disk
 //! == guestinfo guestinfo.userdata               what VMware's host says
 //! == GET http://169.254.169.254/latest          a request, with the headers it must have

@@ -7,6 +7,8 @@ use crate::source::limits::LINKS;
 
 /// Largest MTU of any card, in bytes.
 const MAX_MTU: u32 = 65_535;
+/// What to do about the rest.
+const NOT_HERE: &str = "is not supported here; hand over files for networkd in the cloud-config instead";
 /// What does not change which addresses a card gets.
 const PASSED_OVER: &[&str] = &["optional", "wakeonlan", "set-name", "critical", "accept-ra", "renderer"];
 
@@ -40,8 +42,7 @@ fn version_1(fields: &Fields, prefix: &str) -> Result<Network, SourceError> {
 }
 
 fn unsupported(kind: &str) -> String {
-    let kind = super::quoted(kind);
-    format!("is {kind}, which is not supported here; hand over files for networkd in the cloud-config instead")
+    format!("is {}, which {NOT_HERE}", super::quoted(kind))
 }
 
 fn physical(item: &Fields) -> Result<Link, SourceError> {
@@ -88,7 +89,7 @@ fn version_2(fields: &Fields, prefix: &str) -> Result<Network, SourceError> {
     let path = |key: &str| format!("{prefix}{key}");
     for kind in ["bonds", "bridges", "vlans", "wifis", "tunnels", "vrfs", "modems", "dummy-devices"] {
         if fields.has(&path(kind))? {
-            return Err(fields.wrong(&path(kind), unsupported(kind)));
+            return Err(fields.wrong(&path(kind), NOT_HERE));
         }
     }
     for (id, item) in fields.table(&path("ethernets"))?.into_iter().take(LINKS + 1) {
@@ -116,7 +117,7 @@ fn ethernet(id: &str, item: &Fields) -> Result<Link, SourceError> {
         "dhcp-identifier",
     ];
     if let Some(key) = item.keys().into_iter().find(|key| !KNOWN.contains(key) && !PASSED_OVER.contains(key)) {
-        return Err(item.wrong(key, "is not supported here; hand over files for networkd in the cloud-config instead"));
+        return Err(item.wrong(key, NOT_HERE));
     }
     let mac = item.mac("match.macaddress")?;
     let name = match item.card("match.name")? {

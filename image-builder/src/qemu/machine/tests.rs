@@ -135,7 +135,7 @@ fn configuration_is_handed_over_in_every_way_that_the_guest_looks() {
         text.lines().filter(|line| ["disk1", "disk2", "smbios", "fw_cfg"].iter().any(|word| line.contains(word))).collect();
     insta::assert_snapshot!(
         added.join("\n"),
-        "
+        @r"
     -drive if=none,id=disk1,format=raw,readonly=on,cache=unsafe,file=/tmp/seed.iso
     -device virtio-blk-pci,drive=disk1,serial=slipway0,bootindex=1
     -drive if=none,id=disk2,format=raw,readonly=on,cache=unsafe,file=/tmp/seed.iso
