@@ -25,8 +25,7 @@ const USER_DATA: &str = "http://169.254.169.254/hetzner/v1/userdata";
 pub(super) fn fetch(host: &dyn Host) -> Result<Part, SourceError> {
     let net = Net::new(host, BUDGET);
     let fields = Fields::yaml(METADATA, net.need(METADATA, METADATA_BYTES)?)?;
-    let mut part = Part::default();
-    part.metadata = Metadata {
+    let metadata = Metadata {
         instance_id: fields.instance_id("instance-id")?,
         hostname: fields.hostname("hostname")?,
         private_ipv4: private_ipv4(&net)?,
@@ -34,6 +33,7 @@ pub(super) fn fetch(host: &dyn Host) -> Result<Part, SourceError> {
         ssh_authorized_keys: fields.ssh_keys("public-keys")?,
         ..Metadata::default()
     };
+    let mut part = Part { metadata, ..Part::default() };
     if part.metadata.instance_id.is_none() {
         return Err(fields.wrong("instance-id", "is missing"));
     }
