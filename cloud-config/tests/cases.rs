@@ -3,6 +3,8 @@
 //! `tests/cases/NAME/`: `config.yaml` and `meta.json` go in, `before/` is the host; `plan.txt` is what `plan` shows, `after/` what
 //! `apply` leaves. `UPDATE_CASES=1 cargo test -p cloud-config --test cases` writes the two anew after a change that was meant.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! `plan` and `apply` as a person calls them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use assert_cmd::Command;
