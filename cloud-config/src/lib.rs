@@ -15,6 +15,7 @@ pub mod metadata;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod source;
 pub mod substitute;
 pub mod yaml;

@@ -31,3 +31,19 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ssh_authorized_keys: BTreeMap<String, String>,
 }
+
+impl Metadata {
+    /// Takes from `other` what is not known yet. Keys are added up; of two with one name the first stays.
+    pub fn fill_from(&mut self, other: Self) {
+        let Self { hostname, instance_id, private_ipv4, public_ipv4, private_ipv6, public_ipv6, ssh_authorized_keys } = other;
+        self.hostname = self.hostname.take().or(hostname);
+        self.instance_id = self.instance_id.take().or(instance_id);
+        self.private_ipv4 = self.private_ipv4.or(private_ipv4);
+        self.public_ipv4 = self.public_ipv4.or(public_ipv4);
+        self.private_ipv6 = self.private_ipv6.or(private_ipv6);
+        self.public_ipv6 = self.public_ipv6.or(public_ipv6);
+        for (name, key) in ssh_authorized_keys {
+            self.ssh_authorized_keys.entry(name).or_insert(key);
+        }
+    }
+}

@@ -91,6 +91,13 @@ impl Disk {
         Ok(())
     }
 
+    /// Writes the content of `file` to the beginning of a partition.
+    pub fn fill(&self, partition: Partition, file: &Utf8Path) -> anyhow::Result<()> {
+        let content = std::fs::read(file).with_context(|| format!("reading {file}"))?;
+        ensure!(content.len() as u64 <= partition.size, "{file} does not fit into the partition");
+        self.file.write_all_at(&content, partition.start).context("filling a partition")
+    }
+
     /// Reads a file of the ESP, e.g. `EFI/Linux/slipway-a.efi`.
     pub fn esp_read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         self.mtools("mcopy", &[&format!("::{path}"), "-"])

@@ -2,6 +2,7 @@
 //!
 //! [`scenario`] runs promises with their proofs, [`vm`] is one machine, [`guest`] runs commands in it over a channel that
 //! needs nothing in the image ([`agent`]). [`pace`] knows how long things may take here, [`console`] reads serial logs,
+//! [`media`] makes disks with a configuration and [`file_server`] serves one,
 //! [`disk`] and [`pe`] do wilful damage, [`images`] finds what was built, [`report`] writes the result for CI.
 //!
 //! ```no_run
@@ -19,8 +20,10 @@
 pub mod agent;
 pub mod console;
 pub mod disk;
+pub mod file_server;
 pub mod guest;
 pub mod images;
+pub mod media;
 pub mod pace;
 pub mod pe;
 pub mod process;

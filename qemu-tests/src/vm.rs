@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::accel::{self, Choice};
 use image_builder::qemu::firmware::{self, SecureBoot};
-use image_builder::qemu::machine::{Credential, Disk, DiskBus, Forward, Machine, Nic, NicModel, Port, Serial};
+use image_builder::qemu::machine::{Credential, Disk, DiskBus, FirmwareFile, Forward, Machine, Nic, NicModel, Port, Serial};
 use image_builder::qemu::overlay::{self, Format};
 use image_builder::qemu::{PROGRAM, secure_boot, version};
 use serde_json::json;
@@ -62,6 +62,14 @@ pub struct Spec {
     pub enforce: Option<Vec<u8>>,
     /// More credentials than those of the command channel.
     pub credentials: Vec<Credential>,
+    /// Files in `fw_cfg`.
+    pub firmware_files: Vec<FirmwareFile>,
+    /// More strings of SMBIOS type 11.
+    pub oem_strings: Vec<String>,
+    /// The machine's serial number.
+    pub serial_number: Option<String>,
+    /// Images of further disks that the guest may only read: `/dev/vdb` and so on.
+    pub media: Vec<Utf8PathBuf>,
 }
 
 impl Spec {
@@ -80,6 +88,10 @@ impl Spec {
             cpus: 1,
             enforce: None,
             credentials: Vec::new(),
+            firmware_files: Vec::new(),
+            oem_strings: Vec::new(),
+            serial_number: None,
+            media: Vec::new(),
         }
     }
 }
@@ -336,6 +348,16 @@ fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Pat
     std::fs::write(&firmware_vars, vars).context("writing the machine's variables")?;
     let mut credentials = agent::credentials();
     credentials.extend(spec.credentials.iter().cloned());
+    let system = Disk {
+        file: dir.join("disk.qcow2"),
+        format: Format::Qcow2,
+        bus: spec.bus,
+        serial: "slipway".to_owned(),
+        throwaway: true,
+        read_only: false,
+    };
+    let mut disks = vec![system];
+    disks.extend(spec.media.iter().enumerate().map(|(index, file)| medium(index, file)));
     Ok(Machine {
         name: name.to_owned(),
         accel: host.choice.accel,
@@ -345,13 +367,7 @@ fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Pat
         firmware_code: Utf8PathBuf::from_path_buf(firmware.code).ok().context("the firmware's name is not UTF-8")?,
         firmware_vars,
         secure_boot,
-        disks: vec![Disk {
-            file: dir.join("disk.qcow2"),
-            format: Format::Qcow2,
-            bus: spec.bus,
-            serial: "slipway".to_owned(),
-            throwaway: true,
-        }],
+        disks,
         nic: Some(Nic {
             model: spec.nic,
             mac: "52:54:00:53:4c:02".to_owned(),
@@ -359,11 +375,26 @@ fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Pat
             services: spec.services.clone(),
         }),
         credentials,
+        firmware_files: spec.firmware_files.clone(),
+        oem_strings: spec.oem_strings.clone(),
+        serial_number: spec.serial_number.clone(),
         serial: Serial::File(logs.join(SERIAL_LOG)),
         ports: vec![Port { name: agent::PORT_NAME.to_owned(), socket: dir.join("agent") }],
         qmp: Some(dir.join("qmp")),
         watchdog: true,
     })
+}
+
+/// A disk that is only read. Always on virtio, whose driver is there from the start.
+fn medium(index: usize, file: &Utf8Path) -> Disk {
+    Disk {
+        file: file.to_owned(),
+        format: Format::Raw,
+        bus: DiskBus::VirtioBlk,
+        serial: format!("medium{index}"),
+        throwaway: true,
+        read_only: true,
+    }
 }
 
 /// A free port here for each port there.

@@ -12,11 +12,13 @@ use super::{EXIT_FAILED, Ui};
 use crate::cmd::Cmd;
 use crate::convert::open_disk_image;
 use crate::qemu::firmware::SecureBoot;
-use crate::qemu::machine::{Credential, Disk, DiskBus, Forward, Machine, Nic, NicModel, Serial};
+use crate::qemu::machine::{CLOUD_CONFIG, Credential, Disk, DiskBus, FirmwareFile, Forward, Machine, Nic, NicModel, Serial};
 use crate::qemu::overlay::Format;
 use crate::qemu::{PROGRAM, accel, firmware, overlay, secure_boot, version};
 
 const SSH_PORT: u16 = 22;
+/// Largest cloud-config that a guest takes, in bytes.
+const CLOUD_CONFIG_BYTES: u64 = 1 << 20;
 /// Public keys looked for in `~/.ssh`, best first, as ssh itself does.
 const USUAL_KEYS: &[&str] = &["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"];
 
@@ -25,6 +27,7 @@ const USUAL_KEYS: &[&str] = &["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"];
 #[command(after_help = "Examples:
   image-builder run out/slipway-vm-1.0.0.raw
   image-builder run out/slipway-vm-1.0.0.raw --memory 4G --cpus 2 --forward 8080:80
+  image-builder run out/slipway-vm-1.0.0.raw --cloud-config web.yaml
   image-builder run out/slipway-vm-1.0.0.raw --secure-boot --keys out/keys
 
 ctrl-a x ends the machine, ctrl-a c switches between its console and QEMU's monitor.
@@ -65,6 +68,9 @@ pub struct Args {
     /// A server on this machine's loopback that the guest reaches at 10.0.2.100, port GUEST
     #[arg(long = "service", value_name = "HOST:GUEST")]
     services: Vec<Forward>,
+    /// A cloud-config for the guest, handed over by fw_cfg.
+    #[arg(long, value_name = "FILE")]
+    cloud_config: Option<PathBuf>,
     /// A systemd credential for the guest.
     #[arg(long = "credential", value_name = "NAME=VALUE")]
     credentials: Vec<Credential>,
@@ -142,6 +148,9 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         disks: vec![args.disk(scratch)],
         nic: Some(Nic { model: NicModel::Virtio, mac: "52:54:00:53:4c:01".into(), forwards, services: args.services.clone() }),
         credentials,
+        firmware_files: args.cloud_config.as_deref().map(firmware_file).transpose()?.into_iter().collect(),
+        oem_strings: Vec::new(),
+        serial_number: None,
         serial: Serial::Terminal,
         ports: Vec::new(),
         qmp: None,
@@ -172,7 +181,7 @@ impl Args {
 
     fn disk(&self, scratch: &Utf8Path) -> Disk {
         let (file, format) = if self.no_snapshot { (self.image.clone(), Format::Raw) } else { (scratch.join("disk.qcow2"), Format::Qcow2) };
-        Disk { file, format, bus: DiskBus::VirtioBlk, serial: "slipway".into(), throwaway: !self.no_snapshot }
+        Disk { file, format, bus: DiskBus::VirtioBlk, serial: "slipway".into(), throwaway: !self.no_snapshot, read_only: false }
     }
 
     fn write_vars(&self, firmware: &firmware::Firmware, vars: &Utf8Path) -> anyhow::Result<()> {
@@ -200,6 +209,21 @@ fn ssh_credential(asked: Option<&Path>, given: &[Credential]) -> anyhow::Result<
     // A private key must never end up in a guest, and `-i` habits make it an easy mistake.
     anyhow::ensure!(!key.contains("PRIVATE KEY"), "{} is a private key; --ssh-key wants the .pub file beside it", path.display());
     Ok(Some(Credential::new(NAME, key)))
+}
+
+/// The cloud-config as the guest gets it. Mistakes that would only show in a boot without a configuration are found here.
+fn firmware_file(path: &Path) -> anyhow::Result<FirmwareFile> {
+    let metadata = path.metadata().with_context(|| format!("reading the cloud-config {}", path.display()))?;
+    anyhow::ensure!(metadata.is_file(), "{} is no file; --cloud-config wants a cloud-config in YAML", path.display());
+    anyhow::ensure!(metadata.len() > 0, "{} is empty; --cloud-config wants a cloud-config in YAML", path.display());
+    anyhow::ensure!(
+        metadata.len() <= CLOUD_CONFIG_BYTES,
+        "{} has {} bytes; a guest takes no cloud-config of more than {CLOUD_CONFIG_BYTES}",
+        path.display(),
+        metadata.len()
+    );
+    let file = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
+    Ok(FirmwareFile { name: CLOUD_CONFIG.to_owned(), file: utf8(&file)? })
 }
 
 fn free_port(port: SshPort) -> anyhow::Result<u16> {
@@ -244,6 +268,22 @@ mod tests {
         assert_eq!(ssh_credential(Some(&path), &[]).unwrap().unwrap().name, "ssh.authorized_keys.core");
         let own = Credential::new("ssh.authorized_keys.core", "other");
         assert_eq!(ssh_credential(Some(&path), &[own]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_cloud_config_travels_in_fw_cfg() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("web.yaml");
+        std::fs::write(&path, "#cloud-config\n").unwrap();
+        let file = firmware_file(&path).unwrap();
+        assert_eq!(file.name, "opt/org.slipway/config");
+        assert!(file.file.is_absolute() && file.file.ends_with("web.yaml"));
+        std::fs::write(&path, "").unwrap();
+        assert!(firmware_file(&path).unwrap_err().to_string().contains("empty"));
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(CLOUD_CONFIG_BYTES + 1).unwrap();
+        assert!(firmware_file(&path).unwrap_err().to_string().contains("1048576"));
+        assert!(firmware_file(dir.path()).unwrap_err().to_string().contains("no file"));
+        assert!(firmware_file(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 
     #[test]

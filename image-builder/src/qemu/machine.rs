@@ -25,6 +25,9 @@ const LOOPBACK: &str = "127.0.0.1";
 /// Where the guest finds the servers of [`Nic::services`], in the network that QEMU's user-mode stack makes.
 pub const SERVICE_ADDRESS: &str = "10.0.2.100";
 
+/// Name in `fw_cfg` under which a Slipway guest looks for its cloud-config.
+pub const CLOUD_CONFIG: &str = "opt/org.slipway/config";
+
 /// How a disk is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskBus {
@@ -58,6 +61,8 @@ pub struct Disk {
     pub serial: String,
     /// Whether the content may be lost when the host crashes; saves the flushes on throw-away disks.
     pub throwaway: bool,
+    /// Whether the guest may only read it; behind SATA it is an optical drive then.
+    pub read_only: bool,
 }
 
 /// A network card on a network of its own, from which the guest reaches nothing.
@@ -129,6 +134,15 @@ impl FromStr for Credential {
     }
 }
 
+/// A file that the guest finds in QEMU's `fw_cfg`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirmwareFile {
+    /// Name, e.g. [`CLOUD_CONFIG`]; at most 55 bytes.
+    pub name: String,
+    /// File with its content.
+    pub file: Utf8PathBuf,
+}
+
 /// Where the guest's serial console goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Serial {
@@ -179,6 +193,12 @@ pub struct Machine {
     pub nic: Option<Nic>,
     /// Credentials for systemd in the guest.
     pub credentials: Vec<Credential>,
+    /// Files in `fw_cfg`.
+    pub firmware_files: Vec<FirmwareFile>,
+    /// More strings of SMBIOS type 11, beside credentials.
+    pub oem_strings: Vec<String>,
+    /// The machine's serial number (SMBIOS type 1).
+    pub serial_number: Option<String>,
     /// Serial console.
     pub serial: Serial,
     /// Channels to programs in the guest.
@@ -208,6 +228,15 @@ impl Machine {
         for credential in &self.credentials {
             let value = base64::engine::general_purpose::STANDARD.encode(&credential.value);
             args.pair("-smbios", format!("type=11,value=io.systemd.credential.binary:{}={value}", escape(&credential.name)));
+        }
+        for text in &self.oem_strings {
+            args.pair("-smbios", format!("type=11,value={}", escape(text)));
+        }
+        if let Some(number) = &self.serial_number {
+            args.pair("-smbios", format!("type=1,serial={}", escape(number)));
+        }
+        for FirmwareFile { name, file } in &self.firmware_files {
+            args.pair("-fw_cfg", format!("name={},file={}", escape(name), escape(file)));
         }
         self.channels(&mut args);
         if self.watchdog {
@@ -266,10 +295,13 @@ impl Disk {
     fn push(&self, args: &mut Args, index: usize) {
         let cache = if self.throwaway { ",cache=unsafe" } else { "" };
         let (file, format) = (escape(&self.file), self.format.name());
-        args.pair("-drive", format!("if=none,id=disk{index},format={format},discard=unmap{cache},file={file}"));
+        let access = if self.read_only { "readonly=on" } else { "discard=unmap" };
+        args.pair("-drive", format!("if=none,id=disk{index},format={format},{access}{cache},file={file}"));
         let device = match self.bus {
             DiskBus::VirtioBlk => "virtio-blk-pci".to_owned(),
             DiskBus::Nvme => "nvme".to_owned(),
+            // A hard disk that cannot be written to is refused; an optical one is made for it.
+            DiskBus::Ahci if self.read_only => format!("ide-cd,bus=ide.{index}"),
             DiskBus::Ahci => format!("ide-hd,bus=ide.{index}"),
         };
         args.pair("-device", format!("{device},drive=disk{index},serial={},bootindex={index}", escape(&self.serial)));

@@ -4,6 +4,7 @@
 mod containers;
 mod damage;
 mod hardware;
+mod provisioning;
 mod secure_boot;
 mod slots;
 mod ssh;
@@ -35,6 +36,7 @@ const CHECKS: &[Check] = &[
     system::NETWORK,
     system::NO_PASSWORDS,
     ssh::LOGIN,
+    provisioning::FW_CFG,
     system::NO_INTERPRETERS,
     system::WATCHDOG,
     system::LOADER,
@@ -55,6 +57,11 @@ const SCENARIOS: &[Scenario] = &[
     hardware::AHCI,
     secure_boot::SIGNED,
     secure_boot::OTHERS,
+    provisioning::EVERY_SOURCE,
+    provisioning::SERIAL,
+    provisioning::OEM,
+    provisioning::SAMPLE_OF_2015,
+    provisioning::BROKEN_DOCUMENT,
     updates::TWICE,
     updates::BAD_DOCKER,
     updates::BAD_KERNEL,
@@ -132,5 +139,6 @@ fn shared_machine(images: &Images) -> anyhow::Result<Spec> {
     let mut spec = Spec::new(images.disk(Variant::Vm)?);
     spec.guest_ports = vec![ssh::PORT];
     spec.credentials = vec![ssh::credential()?];
+    provisioning::configure_shared(&mut spec)?;
     Ok(spec)
 }

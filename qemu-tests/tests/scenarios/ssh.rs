@@ -49,7 +49,8 @@ pub(crate) const LOGIN: Check = Check {
     },
 };
 
-fn ssh(vm: &Vm, user: &str, with_key: bool, command: &str) -> anyhow::Result<String> {
+/// What `command` says when `user` runs it over ssh.
+pub(crate) fn ssh(vm: &Vm, user: &str, with_key: bool, command: &str) -> anyhow::Result<String> {
     let seconds = vm.pace().limit(std::time::Duration::from_secs(3)).as_secs();
     let mut cmd = Cmd::new("ssh").args(["-F", "none", "-p", &vm.port(PORT)?.to_string(), "-o", "BatchMode=yes"]);
     for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "LogLevel=ERROR", "IdentityAgent=none"]

@@ -13,6 +13,9 @@ fn machine() -> Machine {
         disks: vec![disk(DiskBus::VirtioBlk)],
         nic: None,
         credentials: Vec::new(),
+        firmware_files: Vec::new(),
+        oem_strings: Vec::new(),
+        serial_number: None,
         serial: Serial::File("/tmp/serial.log".into()),
         ports: Vec::new(),
         qmp: None,
@@ -21,7 +24,7 @@ fn machine() -> Machine {
 }
 
 fn disk(bus: DiskBus) -> Disk {
-    Disk { file: "/tmp/disk.qcow2".into(), format: Format::Qcow2, bus, serial: "slipway0".into(), throwaway: true }
+    Disk { file: "/tmp/disk.qcow2".into(), format: Format::Qcow2, bus, serial: "slipway0".into(), throwaway: true, read_only: false }
 }
 
 /// One option per line, as it reads best in a snapshot.
@@ -115,6 +118,34 @@ fn a_machine_with_everything() {
     -device i6300esb
     -action watchdog=reset
     ");
+}
+
+#[test]
+fn configuration_is_handed_over_in_every_way_that_the_guest_looks() {
+    let seed = Disk { file: "/tmp/seed.iso".into(), format: Format::Raw, read_only: true, ..disk(DiskBus::VirtioBlk) };
+    let configured = Machine {
+        disks: vec![disk(DiskBus::VirtioBlk), seed.clone(), Disk { bus: DiskBus::Ahci, ..seed }],
+        firmware_files: vec![FirmwareFile { name: CLOUD_CONFIG.into(), file: "/tmp/a,b.yaml".into() }],
+        oem_strings: vec!["io.systemd.stub.kernel-cmdline-extra=cloud-config-url=http://10.0.2.100/a,b".into()],
+        serial_number: Some("ds=nocloud;s=http://10.0.2.100:8081/".into()),
+        ..machine()
+    };
+    let text = lines(&configured);
+    let added: Vec<&str> =
+        text.lines().filter(|line| ["disk1", "disk2", "smbios", "fw_cfg"].iter().any(|word| line.contains(word))).collect();
+    insta::assert_snapshot!(
+        added.join("\n"),
+        @r"
+    -drive if=none,id=disk1,format=raw,readonly=on,cache=unsafe,file=/tmp/seed.iso
+    -device virtio-blk-pci,drive=disk1,serial=slipway0,bootindex=1
+    -drive if=none,id=disk2,format=raw,readonly=on,cache=unsafe,file=/tmp/seed.iso
+    -device ide-cd,bus=ide.2,drive=disk2,serial=slipway0,bootindex=2
+    -smbios type=11,value=io.systemd.stub.kernel-cmdline-extra=cloud-config-url=http://10.0.2.100/a,,b
+    -smbios type=1,serial=ds=nocloud;s=http://10.0.2.100:8081/
+    -fw_cfg name=opt/org.slipway/config,file=/tmp/a,,b.yaml
+    "
+    );
+    assert!(CLOUD_CONFIG.len() <= 55, "QEMU takes no longer names");
 }
 
 #[test]

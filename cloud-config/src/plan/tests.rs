@@ -1,0 +1,150 @@
+//! What a key becomes, and what is refused although every single value is fine.
+
+use super::*;
+use crate::model::Rule;
+use crate::run::{Input, Prepared, prepare};
+
+fn prepared(document: &str, metadata: &Metadata, units: Option<ImageUnits>) -> Prepared {
+    let input = Input {
+        documents: vec![("a.yaml".to_owned(), format!("#cloud-config\n{document}").into_bytes())],
+        metadata: metadata.clone(),
+        network_files: Vec::new(),
+    };
+    prepare(&input, units, false)
+}
+
+fn lines(document: &str) -> Vec<String> {
+    let prepared = prepared(document, &Metadata::default(), Some(ImageUnits::default()));
+    let plan = prepared.plan.unwrap_or_else(|| panic!("{document}: {:?}", prepared.problems));
+    plan.effects.iter().map(ToString::to_string).chain(plan.notes.into_iter().map(|note| format!("note: {}", note.text))).collect()
+}
+
+fn check(document: &str, expected: &[&str]) {
+    let found = lines(document);
+    let mut rest = found.iter();
+    for line in expected {
+        assert!(rest.any(|found| found.starts_with(line)), "{document}\nwithout, or not in this order: {line}\n{found:#?}");
+    }
+}
+
+#[test]
+fn units_of_coreos_have_successors() {
+    for (old, new) in [("etcd2.service", "etcd.service"), ("update-engine.service", "updater.service"), ("sshd.service", "ssh.service")] {
+        check(
+            &format!("coreos: {{units: [{{name: {old}, command: start}}]}}"),
+            &[&format!("start {new}"), &format!("note: {old} is called {new} here")],
+        );
+    }
+    let own = "coreos: {units: [{name: etcd2.service, command: start, content: \"[Service]\\nExecStart=/bin/true\"}]}";
+    check(own, &["file /etc/systemd/system/etcd2.service", "start etcd2.service"]);
+}
+
+#[test]
+fn units_the_image_lacks_are_named_and_the_rest_is_planned() {
+    check(
+        "coreos: {units: [{name: fleet.service, command: start}, {name: flanneld.service, enable: true}, {name: docker.service, command: restart}]}",
+        &["not available: fleet.service (start)", "not available: flanneld.service (enable)", "restart docker.service"],
+    );
+}
+
+#[test]
+fn mask_wins_over_content_and_runtime_goes_to_run() {
+    check("coreos: {units: [{name: a.service, mask: true, content: x}]}", &["mask a.service", "note: a.service is masked"]);
+    check("coreos: {units: [{name: a.service, mask: true, runtime: true}]}", &["mask a.service (until reboot)"]);
+    check("coreos: {units: [{name: docker.service, runtime: true, command: start}]}", &["unmask docker.service", "start docker.service"]);
+    check(
+        "coreos: {units: [{name: 10-a.network, runtime: yes, content: x}]}",
+        &["file /run/systemd/network/10-a.network", "restart systemd-networkd.service if"],
+    );
+}
+
+#[test]
+fn jobs_come_after_everything_they_may_need() {
+    let document = "coreos: {units: [{name: docker.service, command: start}]}\nwrite_files: [{path: /etc/a, content: x}]\nbootcmd: [echo]\nruncmd: [echo]\nusers: [{name: ada}]";
+    check(
+        document,
+        &["user ada", "file /etc/a", "daemon-reload", "run bootcmd", "start docker.service", "start cloud-config-runcmd.service (once)"],
+    );
+}
+
+#[test]
+fn secrets_make_drop_ins_private() {
+    check("coreos: {fleet: {etcd_password: hush}}", &["file /run/systemd/system/fleet.service.d/20-cloudinit.conf 0600"]);
+    check("coreos: {fleet: {metadata: a=b}}", &["file /run/systemd/system/fleet.service.d/20-cloudinit.conf 0644"]);
+    check(
+        "proxy: {http: \"http://u:p@proxy.example.org:3128\"}",
+        &["file /etc/systemd/system.conf.d/90-cloud-config-proxy.conf 0600", "note: the proxy has a password"],
+    );
+}
+
+#[test]
+fn files_that_are_deferred_come_last() {
+    check("write_files: [{path: /etc/b, content: x, defer: true}, {path: /etc/a, content: x}]", &["file /etc/a", "file /etc/b"]);
+}
+
+#[test]
+fn a_window_needs_both_ends_and_a_length_the_updater_takes() {
+    for half in ["window_start: \"04:00\"", "window_length: 1h"] {
+        check(&format!("coreos: {{locksmith: {{{half}}}}}"), &["note: a window needs both"]);
+    }
+    check("coreos: {locksmith: {window_start: \"04:00\", window_length: 5s}}", &["note: a window lasts from one minute"]);
+}
+
+#[test]
+fn an_unknown_address_is_an_error_and_not_an_empty_text() {
+    let document = "coreos: {etcd: {addr: $private_ipv4:4001}}";
+    let found = prepared(document, &Metadata::default(), None);
+    assert!(found.plan.is_none());
+    assert_eq!(
+        found.problems.iter().find(|problem| problem.severity == crate::model::Severity::Error).map(|problem| problem.rule),
+        Some(Rule::UnknownAddress)
+    );
+    let known = Metadata { private_ipv4: Some("10.0.0.5".parse().unwrap()), ..Metadata::default() };
+    assert!(prepared(document, &known, None).plan.is_some());
+}
+
+#[test]
+fn the_hash_is_of_what_is_done_and_not_of_where_it_is_written() {
+    let hash = |document: &str| prepared(document, &Metadata::default(), None).plan.unwrap().hash();
+    assert_eq!(hash("hostname: a"), hash("\n# moved\nhostname: a"));
+    assert_ne!(hash("hostname: a"), hash("hostname: b"));
+    assert_ne!(hash("write_files: [{path: /a, content: x}]"), hash("write_files: [{path: /a, content: y}]"));
+}
+
+#[test]
+fn the_rescue_is_what_the_platform_says_and_nothing_that_could_break() {
+    let key = |text: &str| [("k".to_owned(), text.to_owned())].into();
+    let metadata =
+        Metadata { hostname: Some("node1.example.org".to_owned()), ssh_authorized_keys: key("ssh-ed25519 A a"), ..Metadata::default() };
+    let words = |metadata: &Metadata| rescue(metadata).effects.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let found = words(&metadata);
+    assert!(found[0] == "hostname node1" && found[1].starts_with("keys of core (metadata)"), "{found:?}");
+    let broken =
+        Metadata { hostname: Some("bad name\n".to_owned()), ssh_authorized_keys: key("ssh-rsa A\nssh-rsa B"), ..Metadata::default() };
+    assert_eq!(words(&broken), Vec::<String>::new());
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_the_names_and_texts_the_plan_is_the_same_twice(
+            names in proptest::collection::vec("[a-z]{1,8}", 1..6),
+            text in "[ -~]{0,60}",
+            mode in 0u32..0o1000,
+        ) {
+            let quoted = serde_json::to_string(&text).unwrap();
+            let files: String = names.iter().map(|name| format!("  - {{path: /etc/{name}, permissions: \"{mode:04o}\", content: {quoted}}}\n")).collect();
+            let units: String = names.iter().map(|name| format!("    - {{name: {name}.service, content: {quoted}, command: start}}\n")).collect();
+            let document = format!("write_files:\n{files}coreos:\n  units:\n{units}");
+            let once = prepared(&document, &Metadata::default(), None);
+            let twice = prepared(&document, &Metadata::default(), None);
+            prop_assert_eq!(serde_json::to_string(&once.plan).unwrap(), serde_json::to_string(&twice.plan).unwrap());
+        }
+    }
+}
