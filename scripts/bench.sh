@@ -46,6 +46,9 @@ cargo bench --locked --quiet --package image-builder --bench verity
 printf '\nthe ten largest files of the root:\n'
 sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"bytes"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
 
+printf '\nchecking and planning a cloud-config of 64 KiB (target 20 ms):\n'
+cargo bench --locked --quiet --package cloud-config
+
 printf '\napplying the release (target 80 %% of the shell, 64 MiB):\n'
 "$builder" release "$out/vm" --keys "$out/keys" --repository "$out/repository" >/dev/null
 UPDATER=$SLIPWAY_PROGRAMS/updater updater/agent/benches/apply.sh "$out/repository/targets/slipway-vm-$version-amd64"

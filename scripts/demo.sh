@@ -54,8 +54,33 @@ api() { # METHOD PATH [JSON]
 }
 api PUT groups/stable '{"channel":"stable"}' >/dev/null
 
+say 'what the machine shall be: out/demo/cloud-config.yaml, checked before anything boots with it'
+cat >"$demo/cloud-config.yaml" <<YAML
+#cloud-config
+hostname: demo
+ssh_authorized_keys:
+  - $(cat "$demo/id.pub")
+coreos:
+  update:
+    server: http://10.0.2.100:8080
+    group: stable
+    reboot-strategy: reboot
+write_files:
+  - path: /etc/slipway/updater.toml.d/10-demo.toml
+    content: |
+      [reboot]
+      wait-for-users = "0s"
+      [health]
+      deadline = "2m"
+  - path: /etc/issue.d/demo.issue
+    content: |
+      Configured by a cloud-config.
+YAML
+"$SLIPWAY_PROGRAMS/cloud-config" validate --strict "$demo/cloud-config.yaml"
+"$SLIPWAY_PROGRAMS/cloud-config" plan "$demo/cloud-config.yaml"
+
 say 'booting 1.0.0: firmware, systemd-boot, UKI, dm-verity root (about a minute without KVM)'
-"$builder" run "$image" --ssh-port "$ssh_port" --ssh-key "$demo/id.pub" --service "$server_port:8080" --cpus 2 \
+"$builder" run "$image" --ssh-port "$ssh_port" --cloud-config "$demo/cloud-config.yaml" --service "$server_port:8080" --cpus 2 \
     </dev/null >"$demo/console.log" 2>&1 &
 machine=$!
 echo "$machine" >"$demo/machine.pid"
@@ -81,18 +106,9 @@ where() { guest '. /etc/os-release; echo "runs $IMAGE_VERSION from slot $(sed "s
 
 wait_until 400 'the first boot' guest docker info
 tell "$(where)"
-$login core@127.0.0.1 'sudo tee /etc/slipway/updater.toml >/dev/null' <<'TOML'
-server = "http://10.0.2.100:8080"
-
-[reboot]
-strategy = "immediate"
-wait-for-users = "0s"
-
-[health]
-deadline = "2m"
-TOML
+tell "$(guest hostname; guest sudo cloud-config detect | head -n 1)"
 guest 'docker volume create keepsake >/dev/null; echo "written under 1.0.0" | sudo tee /var/lib/docker/volumes/keepsake/_data/note >/dev/null'
-tell 'it has a Docker volume with a note in it, and knows the server'
+tell 'it has a Docker volume with a note in it, and knows the update server from its cloud-config'
 
 # follow SECONDS WORDS: tells what the updater says until its state is one of WORDS.
 follow() {
