@@ -165,9 +165,16 @@ impl Report {
         self.failed = match (applied.failure(), &applied.failed_outside) {
             (Some((index, error)), _) => {
                 let effect = &plan.effects[index];
-                Some(Failed { effect: effect.action.to_string(), origin: effect.origin.to_string(), line: effect.origin.line, why: error.to_string() })
+                Some(Failed {
+                    effect: effect.action.to_string(),
+                    origin: effect.origin.to_string(),
+                    line: effect.origin.line,
+                    why: error.to_string(),
+                })
             }
-            (None, Some(error)) => Some(Failed { effect: "keeping the state".to_owned(), origin: String::new(), line: None, why: error.to_string() }),
+            (None, Some(error)) => {
+                Some(Failed { effect: "keeping the state".to_owned(), origin: String::new(), line: None, why: error.to_string() })
+            }
             (None, None) => None,
         };
         self.undone.clone_from(&applied.undone);

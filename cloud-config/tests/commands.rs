@@ -84,6 +84,15 @@ fn a_document_with_errors_is_refused_and_the_platforms_keys_are_placed() {
 }
 
 #[test]
+fn what_ends_in_the_journal_shows_no_line_of_the_document() {
+    let place = Place::new("#cloud-config\nusers:\n  - {name: ada, passwrd: hunter2}\n");
+    let (code, out, err) = place.call(&["apply", "node.yaml", "--root", "root"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("node.yaml:3:") && !err.contains("hunter2") && !out.contains("hunter2"), "{out}{err}");
+    assert!(!place.report().to_string().contains("hunter2"));
+}
+
+#[test]
 fn a_step_that_fails_is_named_with_its_line_and_the_rest_is_taken_back() {
     let place = Place::new(GOOD);
     std::fs::create_dir(place.root("etc/secret")).unwrap();

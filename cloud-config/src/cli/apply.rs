@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::plan::{complain, read, read_metadata};
+use super::plan::{read, read_metadata};
 use super::{EXIT_FAILED, EXIT_INVALID, Ui};
 use crate::apply::bus::Bus;
 use crate::apply::command::{Commands, Processes};
@@ -101,7 +101,10 @@ fn load(args: &Args) -> Result<(Source, Input), (Source, anyhow::Error)> {
 
 fn carry_out(args: &Args, source: Source, input: &Input, root: &Root, begin: Instant, ui: &Ui) -> anyhow::Result<Report> {
     let prepared = prepare(input, units_of(root), args.lenient);
-    complain(&prepared, ui);
+    // Without the lines themselves: this ends in the journal, and a line may hold a password.
+    for problem in &prepared.problems {
+        ui.note(format!("{}: {}: {}", problem.place, problem.rule.id(), problem.message));
+    }
     let instance = instance(&input.metadata, root);
     let mut report = Report::new(source, &instance, &prepared.problems);
     let go = |plan: &Plan, scope: Scope| on_host(plan, scope, &instance, &args.root, begin);

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints what is wrong to standard error.
-pub(super) fn complain(prepared: &Prepared, ui: &Ui) {
+fn complain(prepared: &Prepared, ui: &Ui) {
     for problem in &prepared.problems {
         ui.note(check::show(problem));
     }
