@@ -9,7 +9,8 @@ out=target/test-images
 builder=target/debug/image-builder
 version=1.0.0
 
-step() { printf '\n== %s\n' "$*" >&2; }
+begun=$(date +%s)
+step() { printf '\n== [%s s] %s\n' "$(($(date +%s) - begun))" "$*" >&2; }
 
 step 'compiling'
 cargo build --workspace --all-targets --locked --quiet

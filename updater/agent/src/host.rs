@@ -196,7 +196,15 @@ impl Host for SystemHost {
             boot::arm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")))
         };
         blocking(armed).await?;
-        self.logind().await?.set_one_shot(slot).await
+        let logind = self.logind().await?;
+        let failed = health::failed_units(logind.bus()).await.unwrap_or_else(|error| {
+            tracing::warn!(error, "nobody knows which units are failed before the trial; none will be excused");
+            Vec::new()
+        });
+        if let Err(error) = health::before::remember(&self.layout.state, &failed) {
+            tracing::warn!(%error, "the failed units of before the trial cannot be noted; none will be excused");
+        }
+        logind.set_one_shot(slot).await
     }
 
     async fn unflip(&self) -> Result<(), Failure> {

@@ -9,6 +9,9 @@ use super::{EXIT_FAILED, Ui, block_on};
 use crate::config::{self, Settings};
 use crate::health::{self, Gate};
 
+/// The updater's own folder.
+const STATE: &str = "/var/lib/slipway/updater";
+
 /// Run the health gate: is this machine doing its work? systemd does this in every boot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -29,7 +32,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         },
         |loaded| loaded.settings,
     );
-    let report = block_on(async { Ok(Box::pin(health::run(&Gate::new(settings.health))).await) })?;
+    let mut gate = Gate::new(settings.health);
+    gate.ignore.extend(health::before::recall(STATE.as_ref()));
+    let report = block_on(async { Ok(Box::pin(health::run(&gate)).await) })?;
     if let Some(path) = &args.report {
         health::write(path, &report).with_context(|| format!("writing {}", path.display()))?;
     }

@@ -95,6 +95,17 @@ async fn a_unit_to_ignore_may_have_failed_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_report_names_who_was_excused() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake { failed: Mutex::new(vec![vec!["own.service".to_owned()]]), ..Fake::default() };
+    let mut gate = gate(&dir, &[]);
+    gate.ignore.push("own.service".to_owned());
+    let report = judge(&gate, &fake).await;
+    assert!(report.passed);
+    assert_eq!(report.checks[0].detail, "no failed units but own.service, which may be");
+}
+
+#[tokio::test]
 async fn what_fails_is_the_cause() {
     let cases: [(&[&str], Vec<String>, &str); 4] = [
         (&[], vec!["broken.service".into()], "failed-units: broken.service"),
