@@ -10,6 +10,9 @@ use crate::source::detect::{Detection, look};
 /// What makes a terminal write bold (ECMA-48, SGR).
 const BOLD: &str = "1";
 
+/// What evidence says that was not to be had.
+const DENIED: &str = "permission denied";
+
 /// Says which data source this machine has, and why.
 ///
 /// It only looks: at the firmware's tables, the kernel command line, disks and files. Nothing is asked over the network.
@@ -45,6 +48,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 fn text(detection: &Detection) -> String {
     let mut text = match detection.leads.first() {
         Some(lead) => format!("{}: {}\n", lead.source, lead.why),
+        None if detection.evidence.iter().any(|evidence| evidence.found.contains(DENIED)) => {
+            "unknown: nothing that everybody may look at names a source; run this as root\n".to_owned()
+        }
         None => "none: nothing on this machine names a source\n".to_owned(),
     };
     for lead in detection.leads.iter().skip(1) {
