@@ -17,11 +17,11 @@ esac
 # package:program that it brings
 wanted='build-essential:cc uidmap:newuidmap util-linux:unshare openssl:openssl qemu-utils:qemu-img
 qemu-system-x86:qemu-system-x86_64 ovmf:/usr/share/OVMF/OVMF_CODE_4M.secboot.fd mtools:mcopy dosfstools:mkfs.vfat
-cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh xorriso:xorriso socat:socat curl:curl
+cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg'
 
 # The browser for the server's page, and the database for several replicas of it.
-[ "${1:-}" != test ] || wanted="$wanted chromium:chromium postgresql:/usr/share/postgresql-common/pg_wrapper"
+[ "${1:-}" != test ] || wanted="$wanted chromium:chromium xorriso:xorriso postgresql:/usr/share/postgresql-common/pg_wrapper"
 
 missing=
 for pair in $wanted; do

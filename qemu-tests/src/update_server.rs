@@ -133,7 +133,8 @@ impl UpdateServer {
     /// Gives a version to every machine of the group `stable` that asks.
     pub fn roll_out(&self, version: &str) -> anyhow::Result<()> {
         self.call(Method::PUT, "groups/stable", Some(&json!({ "channel": "stable" })))?;
-        let body = json!({ "version": version, "move-channel": true, "ramp": "0s:100" });
+        // One machine is the whole group here, and made to fail on purpose: the brake would end the scenario.
+        let body = json!({ "version": version, "move-channel": true, "ramp": "0s:100", "brake": { "max-failures": 100 } });
         self.call(Method::POST, "groups/stable/rollouts", Some(&body)).map(drop)
     }
 
