@@ -6,8 +6,9 @@
 //! ```text
 //! rule     host = entry {, entry}
 //! host     ALL, or a name in small letters
-//! entry    [(who [: who])] {TAG:} [!] command
-//! who      name {, name}; each ALL, a user, or %group
+//! entry    [(users [: groups])] {TAG:} [!] command
+//! users    name {, name}; each ALL, a user, or %group
+//! groups   name {, name}; each ALL or a group
 //! command  ALL, or an absolute path with arguments
 //! ```
 
@@ -25,7 +26,7 @@ const SUDO_WORDS: [&str; 2] = ["sudoedit", "list"];
 /// What may stand in commands besides letters and digits. `*` and `?` are wildcards; everything else means itself.
 const PLAIN: &[u8] = b"/._-+@%~*?";
 /// What may stand in commands behind a backslash, and means itself then.
-const ESCAPED: &[u8] = b",:=\\";
+const ESCAPED: &[u8] = b",:=";
 
 /// One rule for sudo, without the name it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +88,9 @@ impl<'a> Rest<'a> {
 
     fn entry(&mut self) -> Result<(), String> {
         if self.take('(') {
-            self.who()?;
+            self.names(true)?;
             if self.take(':') {
-                self.who()?;
+                self.names(false)?;
             }
             self.need(')', "behind the users in parentheses")?;
         }
@@ -101,9 +102,10 @@ impl<'a> Rest<'a> {
         self.command()
     }
 
-    fn who(&mut self) -> Result<(), String> {
+    /// Users, among whom `%` marks the members of a group; or groups, without it.
+    fn names(&mut self, users: bool) -> Result<(), String> {
         loop {
-            let group = self.0.starts_with('%');
+            let group = users && self.0.starts_with('%');
             if group {
                 self.0 = &self.0[1..];
             }
@@ -111,7 +113,10 @@ impl<'a> Rest<'a> {
             let everybody = name == "ALL" && !group;
             let known = is_in_small_letters(name, |c| c.is_ascii_lowercase() || c == '_');
             if !everybody && !known {
-                return Err(format!("`{name}` in parentheses is not `ALL`, a user, or `%` and a group, in small letters"));
+                return Err(format!(
+                    "`{name}` in parentheses, before `{}`, is not `ALL`, a user, `%` and a group, or behind the colon a group; in small letters",
+                    self.0
+                ));
             }
             if !self.take(',') {
                 return Ok(());
@@ -237,7 +242,7 @@ mod tests {
             "ALL=(ALL) NOPASSWD:ALL",
             "ALL=(ALL:ALL) ALL",
             "ALL=ALL",
-            " ALL = (root, www-data : %ops) NOPASSWD : SETENV: /usr/bin/a , PASSWD:/usr/bin/b ",
+            " ALL = (root, %www-data : ops) NOPASSWD : SETENV: /usr/bin/a , PASSWD:/usr/bin/b ",
             "ALL=(root) /usr/bin/systemctl restart web-*.service, !/usr/bin/systemctl stop",
             "web1.internal=/usr/bin/docker",
             "ALL=/opt/tools/",
@@ -282,6 +287,8 @@ mod tests {
             "ALL=(ALL) SHUTDOWN",
             "ALL=(OPS) ALL",
             "ALL=(%ALL) ALL",
+            "ALL=(root:%ops) ALL",
+            r"ALL=(ALL) /usr/bin/a\\b",
             "ALL=(#0) ALL",
             "ALL=(ALL) sudoedit /etc/a",
             "ALL=(ALL) CWD=/tmp ALL",
