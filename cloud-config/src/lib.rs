@@ -11,6 +11,7 @@ pub mod apply;
 pub mod check;
 pub mod cli;
 pub mod document;
+pub mod environment;
 pub mod metadata;
 pub mod model;
 pub mod plan;

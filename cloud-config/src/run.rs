@@ -3,6 +3,7 @@
 use crate::apply::install::UNIT_FOLDERS;
 use crate::apply::root::Root;
 use crate::check::{self, ImageUnits, Problem, Severity};
+use crate::environment;
 use crate::metadata::Metadata;
 use crate::plan::effect::Origin;
 use crate::plan::path::HostPath;
@@ -65,6 +66,15 @@ pub fn units_of(root: &Root) -> Option<ImageUnits> {
     let names: Vec<String> = folders.filter_map(|folder| root.list(&folder).ok()).flatten().collect();
     let is_image = names.iter().any(|name| name == "multi-user.target");
     is_image.then(|| ImageUnits::from_names(names))
+}
+
+/// Takes addresses the platform does not name from the root's `/etc/environment`, where the host's owner may have written them, as on
+/// CoreOS. A file that cannot be read says nothing.
+pub fn fill_addresses(metadata: &mut Metadata, root: &Root) {
+    let text = HostPath::new("/etc/environment").ok().and_then(|path| root.read(&path).ok().flatten());
+    if let Some(text) = text {
+        metadata.fill_from(environment::addresses(&String::from_utf8_lossy(&text)));
+    }
 }
 
 /// What one-time things are counted by: the platform's instance id, else the machine's own id.

@@ -126,3 +126,24 @@ fn what_cannot_be_read_is_reported() {
     assert!(out.contains("FAILED gone.yaml") && out.contains("opening gone.yaml"), "{out}");
     assert_eq!(place.report()["verdict"], "failed");
 }
+
+#[test]
+fn addresses_nobody_else_names_come_from_the_hosts_environment() {
+    let place = Place::new("#cloud-config\nwrite_files: [{path: /etc/a, content: $private_ipv4 $public_ipv4}]\n");
+    std::fs::write(place.root("etc/environment"), "COREOS_PRIVATE_IPV4=10.0.0.9\nCOREOS_PUBLIC_IPV4=192.0.2.9\n").unwrap();
+    std::fs::write(place.dir.path().join("meta.json"), r#"{"private_ipv4": "10.0.0.5"}"#).unwrap();
+    assert_eq!(place.call(&["plan", "node.yaml"]).0, 2, "without a root there is no host");
+    assert_eq!(place.call(&["plan", "node.yaml", "--root", "root"]).0, 0);
+    assert_eq!(place.call(&["apply", "node.yaml", "--root", "root", "--metadata", "meta.json"]).0, 0);
+    assert_eq!(std::fs::read_to_string(place.root("etc/a")).unwrap(), "10.0.0.5 192.0.2.9", "the platform's word counts more");
+    std::fs::write(place.root("etc/environment"), "COREOS_PRIVATE_IPV4=soon\n").unwrap();
+    assert_eq!(place.call(&["apply", "node.yaml", "--root", "root"]).0, 2, "not an address");
+}
+
+#[test]
+fn a_plan_for_a_root_shows_the_address_of_keys_and_does_not_ask_there() {
+    let place = Place::new("#cloud-config\nusers: [{name: core, coreos_ssh_import_url: \"https://keys.invalid/core\"}]\n");
+    let (code, out, _) = place.call(&["plan", "node.yaml", "--root", "root"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("skip          keys of core (cloud-config-import) from https://keys.invalid/core"), "{out}");
+}

@@ -1,5 +1,7 @@
 //! The invariant of the fuzz target, without a fuzzer: on arbitrary bytes and on damaged samples.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

@@ -5,11 +5,7 @@ use cloud_config::run::{Input, prepare};
 
 /// Panics when something that must hold does not.
 pub(crate) fn check(bytes: &[u8]) {
-    let metadata = Metadata {
-        private_ipv4: Some([10, 0, 0, 5].into()),
-        public_ipv4: Some([192, 0, 2, 5].into()),
-        ..Metadata::default()
-    };
+    let metadata = Metadata { private_ipv4: Some([10, 0, 0, 5].into()), public_ipv4: Some([192, 0, 2, 5].into()), ..Metadata::default() };
     let input = Input { documents: vec![("user-data".to_owned(), bytes.to_vec())], metadata, network_files: Vec::new() };
     let (first, second) = (prepare(&input, None, false), prepare(&input, None, false));
     assert_eq!(first.problems, second.problems, "problems depend on something else than the bytes");

@@ -35,10 +35,19 @@ pub enum FetchError {
     NoNetwork(String),
 }
 
-/// Gets bytes from an address: at most `limit`, within its own time limit, and without following a redirect to another scheme.
+/// Whose time it takes. The two have budgets of their own, so that what can be missed never costs what cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The document cannot be applied without it.
+    Must,
+    /// The host is fine without it.
+    May,
+}
+
+/// Gets bytes from an address: at most `limit`, within the budget of `need`, and without following a redirect to another scheme.
 pub trait Fetch {
     /// Gets them.
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, String>;
+    fn get(&self, url: &str, limit: u64, need: Need) -> Result<Vec<u8>, String>;
 }
 
 /// Gets a file and checks it.
@@ -47,7 +56,7 @@ pub fn checked(fetch: Option<&dyn Fetch>, url: &str, sha256: Option<Sha256Sum>) 
         return Err(FetchError::Unchecked(url.to_owned()));
     }
     let fetch = fetch.ok_or_else(|| FetchError::NoNetwork(url.to_owned()))?;
-    let bytes = fetch.get(url, FETCH_LIMIT).map_err(|reason| FetchError::Failed { url: url.to_owned(), reason })?;
+    let bytes = fetch.get(url, FETCH_LIMIT, Need::Must).map_err(|reason| FetchError::Failed { url: url.to_owned(), reason })?;
     if bytes.len() as u64 > FETCH_LIMIT {
         return Err(FetchError::Failed { url: url.to_owned(), reason: format!("more than {FETCH_LIMIT} bytes") });
     }
@@ -66,7 +75,7 @@ mod tests {
     struct Says(&'static str);
 
     impl Fetch for Says {
-        fn get(&self, _url: &str, _limit: u64) -> Result<Vec<u8>, String> {
+        fn get(&self, _url: &str, _limit: u64, _need: Need) -> Result<Vec<u8>, String> {
             if self.0.is_empty() { Err("refused".to_owned()) } else { Ok(self.0.as_bytes().to_vec()) }
         }
     }

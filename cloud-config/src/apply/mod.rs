@@ -5,6 +5,7 @@
 //! tree      changes with a journal, or only tried
 //! accounts, text, install    pure: what the edited files and links are
 //! systemd, bus, command, fetch    the outside, each behind a small trait
+//! import    public keys from another site
 //! perform   one effect
 //! state     what earlier runs did
 //! ```
@@ -13,6 +14,7 @@ pub mod accounts;
 pub mod bus;
 pub mod command;
 pub mod fetch;
+mod import;
 pub mod install;
 pub mod perform;
 pub mod root;

@@ -3,6 +3,7 @@
 use super::accounts::{AccountError, Accounts};
 use super::command::Commands;
 use super::fetch::{Fetch, FetchError, checked};
+use super::import;
 use super::install::{self, InstallError};
 use super::root::{FsError, Ids, Owners};
 use super::state::Placed;
@@ -112,6 +113,7 @@ pub(super) fn perform(action: &Action, tree: &mut Tree, outside: &mut Outside<'_
         Action::User(user) => step.user(user),
         Action::Password { user, hash } => step.accounts(|tables| tables.set_password(user, hash.reveal())),
         Action::SshKeys { user, set, keys } => step.keys(user, set, keys),
+        Action::ImportKeys { user, set, url } => step.import(user, set, url, outside),
         Action::Directory { path, mode, owner } => {
             let owner = step.ids(owner)?;
             Ok(Outcome::Change(step.tree.put_dir(path, mode.0, owner)?))
@@ -204,6 +206,22 @@ impl Step<'_> {
             ) => Ok(Outcome::Unavailable(format!("keys of {name}: {error}"))),
             Err(error) => Err(error.into()),
             Ok(change) => Ok(Outcome::Change(change)),
+        }
+    }
+
+    /// A site that does not answer is no reason to take anything back: this host would depend on it.
+    fn import(&mut self, name: &str, set: &str, url: &str, outside: &Outside<'_, '_>) -> Result<Outcome, StepError> {
+        if self.tree.only_looks() {
+            return Ok(Outcome::Skipped("fetched when it is applied"));
+        }
+        if self.tables()?.user(name).is_none() {
+            return self.keys(name, set, &[]);
+        }
+        match import::fetch(outside.fetch, url) {
+            Ok(keys) => self.keys(name, set, &keys),
+            Err(why) => {
+                Ok(Outcome::Unavailable(format!("keys of {name} were not fetched from {url}: {why}; the set {set} stays as it is")))
+            }
         }
     }
 

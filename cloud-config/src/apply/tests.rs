@@ -382,3 +382,91 @@ fn a_program_that_fails_takes_everything_back() {
     assert_eq!(applied.failure().unwrap().1.to_string(), "bootcmd exit status: 3");
     assert_eq!(picture(dir.path()), before);
 }
+
+/// A site with one answer; it counts how often it is asked.
+struct Site {
+    answer: Result<&'static str, &'static str>,
+    asked: std::cell::Cell<usize>,
+}
+
+impl Fetch for Site {
+    fn get(&self, _url: &str, _limit: u64, need: fetch::Need) -> Result<Vec<u8>, String> {
+        assert_eq!(need, fetch::Need::May, "keys never cost the time of files");
+        self.asked.set(self.asked.get() + 1);
+        self.answer.map(|text| text.as_bytes().to_vec()).map_err(str::to_owned)
+    }
+}
+
+const SITE_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHGqNXFZTM3pUvNYlVsGnMSOFzWN4FtzGPQvJRLLGiTw";
+
+fn import(user: &str) -> Effect {
+    effect(Action::ImportKeys { user: user.to_owned(), set: "github-ada".to_owned(), url: "https://keys.internal/ada".to_owned() })
+}
+
+fn run_with(plan: &Plan, tree: Tree, site: Option<&Site>) -> Applied {
+    let fetch = site.map(|site| site as &dyn Fetch);
+    let mut host = Host { tree, systemd: None, commands: None, fetch, clock: &|| Duration::ZERO };
+    apply(plan, Scope::Whole, "i-1", &mut host)
+}
+
+#[test]
+fn keys_of_a_site_come_and_go_and_stay_when_it_says_nothing() {
+    let dir = host_tree();
+    let own = effect(Action::SshKeys {
+        user: "core".to_owned(),
+        set: "cloud-config".to_owned(),
+        keys: vec![AuthorizedKey("ssh-ed25519 A a".to_owned())],
+    });
+    let plan = Plan { effects: vec![own, import("core"), file("/etc/motd", 0o644, "after\n")], ..Plan::default() };
+    let with = format!("# begin cloud-config\nssh-ed25519 A a\n# end cloud-config\n# begin github-ada\n{SITE_KEY}\n# end github-ada\n");
+    let without = "# begin cloud-config\nssh-ed25519 A a\n# end cloud-config\n";
+    let story = [
+        (Err("no answer"), "not available", without),
+        (Ok(SITE_KEY), "change", with.as_str()),
+        (Ok(SITE_KEY), "same", &with),
+        (Err("no answer"), "not available", &with),
+        (Ok("<html>down for maintenance</html>"), "not available", &with),
+        (Ok(""), "not available", &with),
+        (Ok("[]"), "change", without),
+    ];
+    for (answer, word, expected) in story {
+        let site = Site { answer, asked: 0.into() };
+        let tree = Tree::changing(Root::open_with(dir.path(), Owners::Keep).unwrap());
+        let applied = run_with(&plan, tree, Some(&site));
+        assert!(applied.is_complete() && applied.undone.is_none(), "{:?}", applied.failure());
+        assert_eq!((words(&applied)[1], site.asked.get()), (word, 1), "{answer:?}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("var/home/core/.ssh/authorized_keys")).unwrap(), expected, "{answer:?}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("etc/motd")).unwrap(), "after\n", "the rest is done");
+    }
+}
+
+#[test]
+fn a_report_says_which_keys_did_not_come() {
+    let dir = host_tree();
+    let plan = Plan { effects: vec![import("core")], ..Plan::default() };
+    let tree = Tree::changing(Root::open_with(dir.path(), Owners::Keep).unwrap());
+    let applied = run_with(&plan, tree, Some(&Site { answer: Err("status 503"), asked: 0.into() }));
+    let mut report = crate::report::Report::new(crate::report::Source::default(), "i-1", &[]);
+    report.add(&plan, &applied);
+    let summary = report.summary().join("\n");
+    assert!(summary.contains("test.yaml:1: keys of core were not fetched from https://keys.internal/ada: status 503"), "{summary}");
+    assert_eq!(report.verdict, crate::report::Verdict::Applied);
+}
+
+#[test]
+fn keys_of_a_site_are_not_fetched_in_vain() {
+    let dir = host_tree();
+    let site = Site { answer: Ok(SITE_KEY), asked: 0.into() };
+    let changing = || Tree::changing(Root::open_with(dir.path(), Owners::Keep).unwrap());
+    let looking = Tree::looking(Root::open_with(dir.path(), Owners::Keep).unwrap());
+    for (user, tree, with, word) in [
+        ("core", looking, Some(&site), "skip"),
+        ("nobody", changing(), Some(&site), "not available"),
+        ("core", changing(), None, "not available"),
+    ] {
+        let applied = run_with(&Plan { effects: vec![import(user)], ..Plan::default() }, tree, with);
+        assert_eq!(words(&applied), [word], "{user}");
+    }
+    assert_eq!(site.asked.get(), 0);
+    assert!(!dir.path().join("var/home/core/.ssh").exists());
+}

@@ -302,3 +302,39 @@ proptest! {
         prop_assert_eq!(checked.config.is_some(), checked.count(Severity::Error) == 0);
     }
 }
+
+#[test]
+fn a_rule_that_sudo_might_not_read_is_an_error_at_its_line() {
+    let checked = check_text("users:\n  - name: ada\n    sudo:\n      - ALL=(ALL) ALL\n      - ALL=(ALL ALL\n");
+    assert_eq!(rules(&checked), [("sudo-rule", 6)]);
+    assert!(checked.config.is_none());
+    let hint = checked.problems[0].hint.as_deref().unwrap();
+    assert!(hint.contains("NOPASSWD:ALL"), "{hint}");
+    for sudo in ["\"ALL=ALL\\n#include /etc/x\"", "ALL=(ALL) NOPASWD:ALL", "[\"#include /etc/x\"]", "yes", "Defaults"] {
+        let checked = check_text(&format!("users: [{{name: ada, sudo: {sudo}}}]"));
+        assert_eq!(rules(&checked), [("sudo-rule", 2)], "{sudo}");
+    }
+    for sudo in ["no", "[]", "ALL=(ALL) NOPASSWD:ALL", "[\"ALL=(ALL) ALL\", \"ALL=(root) /usr/bin/id\"]"] {
+        good(&format!("users: [{{name: ada, ssh_authorized_keys: [{KEY}], sudo: {sudo}}}]"));
+    }
+}
+
+#[test]
+fn a_user_that_sudo_takes_for_something_else_has_no_rule() {
+    for name in ["ALL", "Defaults", "sudoedit"] {
+        assert_eq!(rules(&check_text(&format!("users: [{{name: {name}, sudo: ALL=ALL}}]"))), [("sudo-rule", 2)], "{name}");
+        good(&format!("users: [{{name: {name}}}]"));
+    }
+}
+
+#[test]
+fn imports_of_coreos_work_and_have_a_newer_key() {
+    let old = "users: [{name: ada, coreos_ssh_import_github: ada, coreos_ssh_import_github_users: [grace]}]";
+    let checked = check_text(old);
+    assert_eq!(rules(&checked), [("deprecated-key", 2), ("deprecated-key", 2)]);
+    assert!(checked.config.is_some());
+    good("users: [{name: ada, ssh_import_id: [gh:ada], coreos_ssh_import_url: \"https://keys.internal/ada\"}]");
+    for wrong in ["ssh_import_id: [ada]", "ssh_import_id: [lp:ada]", "coreos_ssh_import_github: a/b", "coreos_ssh_import_url: http://a/"] {
+        assert_eq!(rules(&check_text(&format!("users: [{{name: ada, {wrong}}}]"))), [("invalid-value", 2)], "{wrong}");
+    }
+}

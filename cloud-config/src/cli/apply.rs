@@ -11,7 +11,7 @@ use super::plan::{read, read_metadata};
 use super::{EXIT_FAILED, EXIT_INVALID, Ui};
 use crate::apply::bus::Bus;
 use crate::apply::command::{Commands, Processes};
-use crate::apply::fetch::Fetch;
+use crate::apply::fetch::{Fetch, Need};
 use crate::apply::root::{Ids, Root};
 use crate::apply::systemd::Systemd;
 use crate::apply::tree::Tree;
@@ -19,12 +19,14 @@ use crate::apply::{Applied, Host, Scope, apply};
 use crate::plan::path::HostPath;
 use crate::plan::{Plan, rescue};
 use crate::report::{REPORT, Report, Source, Verdict};
-use crate::run::{Input, instance, prepare, units_of};
+use crate::run::{Input, fill_addresses, instance, prepare, units_of};
 use crate::source::http::{Client, Method, Options, Request, Route};
-use crate::source::{self, Found, From, SourceId, SystemHost};
+use crate::source::{self, Found, From, SourceId, SystemHost, named};
 
 /// Time for all files from addresses together, counted from the first; the boot waits for them.
 const FETCH_BUDGET: Duration = Duration::from_secs(60);
+/// Time for keys from other sites together, counted from the first; ssh waits for them, and does without.
+const IMPORT_BUDGET: Duration = Duration::from_secs(20);
 /// Anybody may read the report: there is nothing secret in it.
 const REPORT_MODE: u32 = 0o644;
 
@@ -63,7 +65,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let root = Root::open(&args.root)?;
     let mut report = match load(args) {
-        Ok((source, input)) => carry_out(args, source, &input, &root, begin, ui)?,
+        Ok((source, mut input)) => {
+            fill_addresses(&mut input.metadata, &root);
+            carry_out(args, source, &input, &root, begin, ui)?
+        }
         Err((source, error)) => Report::of_failure(source, "finding the configuration", &format!("{error:#}")),
     };
     report.took(begin.elapsed());
@@ -139,7 +144,7 @@ fn on_host(plan: &Plan, scope: Scope, instance: &str, at: &Path, begin: Instant)
     let root = Root::open(at)?;
     let live = root.is_live();
     let mut bus = live.then(Bus::new).transpose().context("preparing to talk to systemd")?;
-    let internet = Internet { first: OnceCell::new() };
+    let internet = Internet { files: OnceCell::new(), imports: OnceCell::new(), host: SystemHost::new("/") };
     let mut host = Host {
         tree: Tree::changing(root),
         systemd: bus.as_mut().map(|bus| bus as &mut dyn Systemd),
@@ -160,21 +165,22 @@ fn write_report(report: &Report, root: &Root) -> anyhow::Result<()> {
 
 /// Files from addresses, with the rules of the client that data sources use for what a person named.
 struct Internet {
-    first: OnceCell<Instant>,
+    files: OnceCell<Instant>,
+    imports: OnceCell<Instant>,
+    host: SystemHost,
 }
 
 impl Fetch for Internet {
-    fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, String> {
-        let left = FETCH_BUDGET.saturating_sub(self.first.get_or_init(Instant::now).elapsed());
+    fn get(&self, url: &str, limit: u64, need: Need) -> Result<Vec<u8>, String> {
+        let left = |budget: Duration, first: &OnceCell<Instant>| budget.saturating_sub(first.get_or_init(Instant::now).elapsed());
+        let max_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+        if need == Need::May {
+            return named::fetch(&self.host, url, max_bytes, left(IMPORT_BUDGET, &self.imports));
+        }
+        let left = left(FETCH_BUDGET, &self.files);
         let client = Client::internet(&Options::default()).map_err(|error| error.to_string())?;
-        let request = Request {
-            method: Method::Get,
-            url: url.to_owned(),
-            headers: Vec::new(),
-            max_bytes: usize::try_from(limit).unwrap_or(usize::MAX),
-            timeout: left,
-            route: Route::Internet,
-        };
+        let request =
+            Request { method: Method::Get, url: url.to_owned(), headers: Vec::new(), max_bytes, timeout: left, route: Route::Internet };
         let answer = client.send(&request).map_err(|error| error.to_string())?;
         if answer.status == 200 { Ok(answer.body) } else { Err(format!("the server answers with status {}", answer.status)) }
     }

@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 use crate::plan::effect::Effect;
 use crate::plan::{Note, Plan};
 use crate::report;
-use crate::run::{Input, Prepared, instance, prepare, units_of};
+use crate::run::{Input, Prepared, fill_addresses, instance, prepare, units_of};
 
 /// Largest file with metadata, in bytes.
 const METADATA_LIMIT: u64 = 1 << 20;
@@ -49,12 +49,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let input = Input {
+    let mut input = Input {
         documents: vec![(args.file.display().to_string(), read(&args.file)?)],
         metadata: args.metadata.as_deref().map(read_metadata).transpose()?.unwrap_or_default(),
         network_files: Vec::new(),
     };
     let root = args.root.as_deref().map(Root::open).transpose()?;
+    if let Some(root) = &root {
+        fill_addresses(&mut input.metadata, root);
+    }
     let units = match &root {
         Some(root) => units_of(root),
         None => Some(ImageUnits::default()),

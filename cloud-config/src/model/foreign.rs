@@ -15,7 +15,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ssh_pwauth", "write a file under `/etc/ssh/sshd_config.d` with `write_files`"),
     ("disable_root", "root has no password and no keys anyway"),
     ("ssh_keys", "host keys are made at the first boot"),
-    ("ssh_import_id", "list the keys in `ssh_authorized_keys`"),
+    ("ssh_import_id", "it belongs to an entry of `users`; or list the keys in `ssh_authorized_keys`"),
     ("fqdn", "use `hostname`"),
     ("preserve_hostname", "leave `hostname` out"),
     ("growpart", "the state partition grows by itself"),

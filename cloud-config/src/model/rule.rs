@@ -61,6 +61,7 @@ rules! {
     InvalidValue = "invalid-value", Error, "A value follows the grammar of its key.";
     InvalidName = "invalid-name", Error, "Names of units, drop-ins and network files are plain file names of the right kind.";
     InvalidPath = "invalid-path", Error, "Paths of files are absolute, without `..`, and outside the read-only parts of the image.";
+    SudoRule = "sudo-rule", Error, "A rule for sudo has one of the forms described under `users[]`: a file that sudo cannot read switches sudo off for everybody.";
     UndecodableContent = "undecodable-content", Error, "The content of a file can be decoded with the encoding that is named.";
     ConflictingKeys = "conflicting-keys", Error, "Keys that exclude each other are not used together.";
     IgnoredKey = "ignored-key", Warning, "A key that is understood and does nothing here is left out.";

@@ -2,7 +2,7 @@
 
 use super::Located;
 use super::section::section;
-use super::value::{AbsolutePath, AccountName, Secret, SshKey, SudoRule};
+use super::value::{AbsolutePath, AccountName, GithubUser, ImportId, ImportUrl, Secret, SshKey, SudoRule};
 
 section! {
     /// One account.
@@ -13,6 +13,14 @@ section! {
         passwd: Option<Located<Secret>> | "hashed_passwd" | "password_hash",
         /// SSH keys that may log in.
         ssh_authorized_keys: Vec<Located<SshKey>>,
+        /// Whose public keys are fetched at each boot and may log in as well: `gh:USER` is a user of GitHub.
+        ssh_import_id: Vec<Located<ImportId>>,
+        /// A user of GitHub whose public keys may log in; older than `ssh_import_id`.
+        coreos_ssh_import_github: Option<Located<GithubUser>>,
+        /// Several users of GitHub; older than `ssh_import_id`.
+        coreos_ssh_import_github_users: Vec<Located<GithubUser>>,
+        /// An https address with public keys: a JSON array of objects with `key`, or lines as in `authorized_keys`.
+        coreos_ssh_import_url: Option<Located<ImportUrl>>,
         /// Full name or purpose.
         gecos: Option<Located<String>>,
         /// User id; chosen by the system if missing.
@@ -42,10 +50,6 @@ section! {
         "inactive": "the date after which a password expires is not set",
         "lock_passwd": "accounts have no password unless `passwd` gives a hash",
         "selinux_user": "the image has no SELinux",
-        "ssh_import_id": "keys are not fetched from other sites at boot; list them in `ssh_authorized_keys`",
-        "coreos_ssh_import_github": "keys are not fetched from other sites at boot; list them in `ssh_authorized_keys`",
-        "coreos_ssh_import_github_users": "keys are not fetched from other sites at boot; list them in `ssh_authorized_keys`",
-        "coreos_ssh_import_url": "keys are not fetched from other sites at boot; list them in `ssh_authorized_keys`",
     }
 }
 

@@ -4,12 +4,17 @@ use super::builder::Builder;
 use super::content::Secret;
 use super::effect::{Action, AuthorizedKey, Mode, NewUser, Origin, Owner};
 use super::path::HostPath;
-use crate::model::Config;
+use crate::model::value::GithubUser;
+use crate::model::{Config, Rule};
 
 /// Set of keys that come from a document.
 const DOCUMENT: &str = "cloud-config";
 /// Set of keys that come from the platform.
 const PLATFORM: &str = "metadata";
+/// Set of keys that come from the address of `coreos_ssh_import_url`.
+const IMPORTED: &str = "cloud-config-import";
+/// Most addresses that keys are fetched from; together they have one budget of time.
+const MAX_IMPORTS: usize = 32;
 /// Whom top-level keys and the platform's keys belong to.
 const OPERATOR: &str = "core";
 /// What `useradd --no-user-group` puts people into.
@@ -86,6 +91,34 @@ pub(super) fn keys(builder: &mut Builder<'_>, config: &Config) {
     for (user, origin, keys) in sets {
         builder.every_boot(origin, Action::SshKeys { user, set: DOCUMENT.to_owned(), keys });
     }
+}
+
+/// Keys from other sites. Last of all: nothing of the document waits for them, and by then the network is what the document says.
+pub(super) fn imports(builder: &mut Builder<'_>, config: &Config) {
+    let mut known: Vec<(&str, String)> = Vec::new();
+    for user in &config.users {
+        let ids = user.ssh_import_id.iter().map(|id| (&id.place, github_set(id.user()), id.user().keys_as_lines()));
+        let github = user.coreos_ssh_import_github.iter().chain(&user.coreos_ssh_import_github_users);
+        let github = github.map(|name| (&name.place, github_set(name), name.keys_as_json()));
+        let url = user.coreos_ssh_import_url.iter().map(|url| (&url.place, IMPORTED.to_owned(), url.to_string()));
+        for (place, set, url) in ids.chain(github).chain(url) {
+            let key = (user.name.as_str(), set.clone());
+            if known.contains(&key) {
+                continue;
+            }
+            known.push(key);
+            if known.len() > MAX_IMPORTS {
+                builder.problem(Rule::TooLarge, place, format!("keys are fetched from at most {MAX_IMPORTS} addresses"));
+                return;
+            }
+            builder.every_boot(place, Action::ImportKeys { user: user.name.as_str().to_owned(), set, url });
+        }
+    }
+}
+
+/// The set of keys of one user of GitHub, under the name CoreOS gave it; GitHub does not tell capitals from small letters.
+fn github_set(user: &GithubUser) -> String {
+    format!("github-{}", user.as_str().to_ascii_lowercase())
 }
 
 pub(super) fn metadata_keys(builder: &mut Builder<'_>) {

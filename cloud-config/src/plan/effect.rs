@@ -249,6 +249,15 @@ pub enum Action {
         /// The keys, one per line of `authorized_keys`.
         keys: Vec<AuthorizedKey>,
     },
+    /// Sees that the public keys at an address, and of this set no others, may log in. Without an answer the set stays as it is.
+    ImportKeys {
+        /// As whom.
+        user: String,
+        /// Name of the set; another set's keys are left alone.
+        set: String,
+        /// Where the keys are; https.
+        url: String,
+    },
     /// A directory.
     Directory {
         /// Where.

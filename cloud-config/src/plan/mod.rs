@@ -140,6 +140,7 @@ pub fn plan(wanted: &Wanted<'_>, metadata: &Metadata, facts: &Facts) -> Result<P
     scripts::run_boot_commands(&mut builder, config);
     let jobs = std::mem::take(&mut builder.jobs);
     builder.effects.extend(jobs);
+    accounts::imports(&mut builder, config);
     if builder.problems.is_empty() { Ok(Plan { effects: builder.effects, notes: builder.notes }) } else { Err(builder.problems) }
 }
 

@@ -31,6 +31,7 @@ impl fmt::Display for Action {
                 write!(f, "keys of {user} ({set})")?;
                 keys.iter().try_for_each(|key| write!(f, "; {}", key.shown()))
             }
+            Self::ImportKeys { user, set, url } => write!(f, "keys of {user} ({set}) from {url}"),
             Self::Directory { path, mode, owner } => write!(f, "directory {path} {mode} {owner}"),
             Self::File { path, mode, owner, content } => write!(f, "file {path} {mode} {owner} {}", Shown(content)),
             Self::Append { path, content, .. } => write!(f, "append to {path} {}", Shown(content)),

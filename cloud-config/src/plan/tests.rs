@@ -40,6 +40,36 @@ fn units_of_coreos_have_successors() {
 }
 
 #[test]
+fn keys_of_other_sites_come_last_each_once_and_with_their_address() {
+    let document = "users:\n  - name: ada\n    ssh_import_id: [gh:ada, gh:Grace]\n    coreos_ssh_import_github: grace\n    \
+        coreos_ssh_import_github_users: [hopper]\n    coreos_ssh_import_url: https://keys.internal/ada\n\
+        coreos: {units: [{name: docker.service, command: start}]}";
+    let found = lines(document);
+    let imports: Vec<&str> = found.iter().map(String::as_str).skip_while(|line| *line != "start docker.service").skip(1).collect();
+    assert_eq!(
+        imports,
+        [
+            "keys of ada (github-ada) from https://github.com/ada.keys",
+            "keys of ada (github-grace) from https://github.com/Grace.keys",
+            "keys of ada (github-hopper) from https://api.github.com/users/hopper/keys?per_page=100",
+            "keys of ada (cloud-config-import) from https://keys.internal/ada",
+        ]
+    );
+}
+
+#[test]
+fn keys_are_fetched_from_few_addresses() {
+    let document = |number: usize| {
+        let ids: String = (0..number).map(|number| format!("gh:u{number}, ")).collect();
+        format!("users: [{{name: ada, ssh_import_id: [{ids}]}}]")
+    };
+    assert!(prepared(&document(32), &Metadata::default(), None).plan.is_some());
+    let refused = prepared(&document(33), &Metadata::default(), None);
+    assert!(refused.plan.is_none());
+    assert_eq!(refused.problems.last().map(|problem| problem.rule), Some(Rule::TooLarge));
+}
+
+#[test]
 fn units_the_image_lacks_are_named_and_the_rest_is_planned() {
     check(
         "coreos: {units: [{name: fleet.service, command: start}, {name: flanneld.service, enable: true}, {name: docker.service, command: restart}]}",

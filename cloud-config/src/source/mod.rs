@@ -22,6 +22,8 @@ mod ec2;
 mod encoding;
 mod error;
 mod facts;
+#[cfg(test)]
+mod fake;
 mod fields;
 mod file;
 mod find;
@@ -32,6 +34,7 @@ mod host;
 pub mod http;
 mod id;
 pub mod limits;
+pub mod named;
 mod net;
 mod network;
 mod nocloud;

@@ -1,6 +1,6 @@
 //! Everything else: accounts, kernel, disks, network, Docker.
 
-use super::Lints;
+use super::{Lints, accounts};
 use crate::check::Rule;
 use crate::model::value::RebootStrategy;
 use crate::model::{Config, Located};
@@ -51,6 +51,7 @@ fn keys(config: &Config, lints: &mut Lints<'_>) {
         }
     }
     for user in &config.users {
+        accounts::lint(user, lints);
         if let Some(gecos) = &user.gecos
             && (gecos.contains(':') || gecos.chars().any(char::is_control))
         {

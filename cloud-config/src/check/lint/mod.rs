@@ -1,5 +1,6 @@
 //! What is legal, value by value, and still wrong.
 
+mod accounts;
 mod etcd;
 mod file;
 mod host;

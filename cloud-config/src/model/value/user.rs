@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use crate::model::reader::Reader;
-use crate::model::schema::{self, Definitions};
 use crate::model::text::{FromText, Refused, value_from_text};
-use crate::model::{Rule, Value};
-use crate::yaml::{Node, scalar};
 
 /// Longest name of an account, in bytes, as useradd has it.
 const MAX_ACCOUNT_BYTES: usize = 32;
@@ -113,6 +109,12 @@ impl SshKey {
             KEY_TYPES.iter().any(|known| pair[0].starts_with(known)) && data.is_ok_and(named)
         })
     }
+
+    /// Whether it is a key and nothing in front of it: no options, which could run a program or bend a connection.
+    #[must_use]
+    pub fn is_without_options(&self) -> bool {
+        KEY_TYPES.iter().any(|known| self.0.starts_with(known)) && self.looks_like_a_key()
+    }
 }
 
 impl FromText for SshKey {
@@ -132,49 +134,6 @@ impl FromText for SshKey {
 }
 
 value_from_text!(SshKey);
-
-/// One rule for sudo, without the name it is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SudoRule(String);
-
-impl SudoRule {
-    /// The rule.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Value for SudoRule {
-    const WANTED: &'static str = "a rule such as `ALL=(ALL) NOPASSWD:ALL`";
-
-    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let text = reader.text(node, Self::WANTED)?;
-        if !text.contains('=') || text.chars().any(char::is_control) {
-            let hint = format!("write {}", Self::WANTED);
-            reader.invalid(node, Rule::InvalidValue, format!("`{}` is not a rule for sudo", text.escape_debug()), Some(hint));
-            return None;
-        }
-        Some(Self(text))
-    }
-
-    /// One rule, or `false` for none, as cloud-init has it.
-    fn read_as_list(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Self>> {
-        let scalar = node.as_scalar()?;
-        if scalar::boolean(scalar) == Some(false) {
-            return Some(Vec::new());
-        }
-        Some(Self::read(node, reader).into_iter().collect())
-    }
-
-    fn schema(_: &mut Definitions) -> serde_json::Value {
-        schema::text()
-    }
-
-    fn list_schema(definitions: &mut Definitions) -> serde_json::Value {
-        serde_json::json!({ "anyOf": [schema::list(Self::schema(definitions)), { "type": ["string", "boolean"] }] })
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +162,10 @@ mod tests {
         }
         for bad in ["", " ", "a\nb", "-----BEGIN OPENSSH PRIVATE KEY-----"] {
             assert!(SshKey::from_text(bad).is_err(), "{bad:?}");
+        }
+        assert!(SshKey::from_text(key).unwrap().is_without_options());
+        for with in [&format!("no-pty {key}"), &format!("command=\"x\" {key}"), "ssh-rsa"] {
+            assert!(!SshKey::from_text(with).unwrap().is_without_options(), "{with}");
         }
     }
 }

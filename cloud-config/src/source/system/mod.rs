@@ -3,6 +3,7 @@
 mod block;
 mod guestinfo;
 mod medium;
+mod udev;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -48,6 +49,10 @@ impl Host for SystemHost {
     }
 
     fn devices(&self) -> Result<Vec<Device>, ReadError> {
+        // Only this machine's own disks can be late.
+        if self.root == Path::new("/") {
+            udev::settle(self);
+        }
         block::devices(&self.path("/sys/class/block"), &self.path("/dev"))
     }
 
