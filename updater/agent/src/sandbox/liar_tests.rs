@@ -100,7 +100,8 @@ async fn judge(served: u8, connect: fn(Kind) -> UnixStream) -> (Result<VerifiedR
 
 #[tokio::test]
 async fn a_lie_is_not_believed_and_leaves_no_root_behind() {
-    let cases: [(&str, u8, fn(Kind) -> UnixStream); 6] = [
+    type Worker = fn(Kind) -> UnixStream;
+    let cases: [(&str, u8, Worker); 6] = [
         ("a root of the thief's", OURS, |kind| {
             workers(|mut pipe| Box::pin(async move { rotate_to(&mut pipe, &second_root(THEIRS)).await }), kind)
         }),
