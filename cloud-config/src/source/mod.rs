@@ -6,7 +6,7 @@
 //! command line      an order      until one has user data             where from and why
 //! ```
 //!
-//! [`detect`] is pure looking and never uses the network; [`find`] follows the leads it names. Each source is one file with
+//! [`detect`] is pure looking and never uses the network; [`find()`] follows the leads it names. Each source is one file with
 //! a function from a [`Host`] to what it says; the machine is behind that trait, so that every source is tested against
 //! recorded answers. `docs/data-sources.md` describes all of it for users.
 
