@@ -51,6 +51,11 @@ sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { p
 
 printf '\nchecking and planning a cloud-config of 64 KiB (target 20 ms):\n'
 cargo bench --locked --quiet --package cloud-config
+mkdir "$out/root" && printf '{"private_ipv4": "10.0.0.5", "public_ipv4": "192.0.2.5"}' >"$out/meta.json"
+timed 'applying a document to an empty root        (target 0.3 s)' "$SLIPWAY_PROGRAMS/cloud-config" apply \
+    cloud-config/tests/samples/modern.yaml --metadata "$out/meta.json" --root "$out/root"
+timed 'applying it again, nothing to do' "$SLIPWAY_PROGRAMS/cloud-config" apply \
+    cloud-config/tests/samples/modern.yaml --metadata "$out/meta.json" --root "$out/root"
 
 printf '\napplying the release (target 80 %% of the shell, 64 MiB):\n'
 "$builder" release "$out/vm" --keys "$out/keys" --repository "$out/repository" >/dev/null

@@ -1,15 +1,16 @@
 //! Real machines: disks and network cards that are not virtual.
 
 use anyhow::ensure;
-use image_builder::qemu::machine::{DiskBus, NicModel};
+use image_builder::qemu::machine::{Credential, DiskBus, NicModel};
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 
+use crate::provisioning;
 use crate::system::{has_address, root_device};
 
 pub(crate) const NVME: Scenario = Scenario {
     name: "metal_boots_from_nvme",
-    promise: "The metal image boots from an NVMe disk and brings up an Intel network card.",
+    promise: "The metal image boots from an NVMe disk, brings up an Intel network card, and does what a document in SMBIOS says.",
     variant: Variant::Metal,
     seconds: 110,
     allowed: &[],
@@ -29,10 +30,12 @@ fn boots(bench: &Bench<'_>, bus: DiskBus, disk: &str) -> anyhow::Result<()> {
     let mut spec = bench.spec()?;
     spec.bus = bus;
     spec.nic = NicModel::E1000e;
+    spec.credentials.push(Credential::new("slipway.cloud-config", provisioning::mark("smbios")));
     let vm = bench.start("vm", &spec)?;
     vm.wait_for_boot()?;
     let parts = vm.guest().check(&format!("ls /sys/block/{}/slaves", root_device(&vm)?))?;
     ensure!(parts.stdout.lines().all(|part| part.starts_with(disk)), "the root is on: {}", parts.text());
     has_address(&vm, "e1000e")?;
+    provisioning::arrived(&vm, "smbios")?;
     vm.power_off()
 }

@@ -60,7 +60,7 @@ coreos:
 const BROKEN_LINE: u64 = 6;
 
 /// A document whose only effect is a file named after its source.
-fn mark(name: &str) -> String {
+pub(crate) fn mark(name: &str) -> String {
     format!("#cloud-config\nwrite_files:\n  - path: {MARKS}/{name}\n    content: {name}\n")
 }
 
@@ -68,6 +68,14 @@ fn mark(name: &str) -> String {
 pub(crate) fn configure_shared(spec: &mut Spec) -> anyhow::Result<()> {
     let dir = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     spec.firmware_files.push(firmware_file(&dir, "shared", &mark("fw-cfg"))?);
+    Ok(())
+}
+
+/// The document of [`mark`] came from the source of its name, and did its work.
+pub(crate) fn arrived(vm: &Vm, name: &str) -> anyhow::Result<()> {
+    let report = report(vm)?;
+    ensure!(report["source"]["name"] == name, "the report names another source: {}", report["source"]);
+    vm.guest().check(&format!("grep -qx {name} {MARKS}/{name}"))?;
     Ok(())
 }
 
@@ -162,10 +170,7 @@ pub(crate) const OEM: Scenario = Scenario {
         spec.image = with_oem(bench, dir, &mark("oem"))?;
         let vm = bench.start("vm", &spec)?;
         vm.wait_for_boot()?;
-        let report = report(&vm)?;
-        ensure!(report.to_string().contains("oem"), "the report does not name the source: {report}");
-        vm.guest().check(&format!("grep -qx oem {MARKS}/oem"))?;
-        Ok(())
+        arrived(&vm, "oem")
     },
 };
 
