@@ -20,7 +20,6 @@ use crate::plan::path::HostPath;
 use crate::plan::{Plan, rescue};
 use crate::report::{REPORT, Report, Source, Verdict};
 use crate::run::{Input, fill_addresses, instance, prepare, units_of};
-use crate::source::http::{Client, Method, Options, Request, Route};
 use crate::source::{self, Found, From, SourceId, SystemHost, named};
 
 /// Time for all files from addresses together, counted from the first; the boot waits for them.
@@ -174,14 +173,9 @@ impl Fetch for Internet {
     fn get(&self, url: &str, limit: u64, need: Need) -> Result<Vec<u8>, String> {
         let left = |budget: Duration, first: &OnceCell<Instant>| budget.saturating_sub(first.get_or_init(Instant::now).elapsed());
         let max_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
-        if need == Need::May {
-            return named::fetch(&self.host, url, max_bytes, left(IMPORT_BUDGET, &self.imports));
+        match need {
+            Need::May => named::fetch(&self.host, url, max_bytes, left(IMPORT_BUDGET, &self.imports)),
+            Need::Must => named::fetch_large(&self.host, url, max_bytes, left(FETCH_BUDGET, &self.files)),
         }
-        let left = left(FETCH_BUDGET, &self.files);
-        let client = Client::internet(&Options::default()).map_err(|error| error.to_string())?;
-        let request =
-            Request { method: Method::Get, url: url.to_owned(), headers: Vec::new(), max_bytes, timeout: left, route: Route::Internet };
-        let answer = client.send(&request).map_err(|error| error.to_string())?;
-        if answer.status == 200 { Ok(answer.body) } else { Err(format!("the server answers with status {}", answer.status)) }
     }
 }

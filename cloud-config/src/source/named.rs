@@ -12,7 +12,19 @@ use super::net::Net;
 /// # Errors
 /// With why there is nothing, without the address.
 pub fn fetch(host: &dyn Host, url: &str, max_bytes: usize, budget: Duration) -> Result<Vec<u8>, String> {
-    match Net::new(host, budget).over_the_internet().ask(Method::Get, url, max_bytes, &[]) {
+    outcome(&Net::new(host, budget).over_the_internet(), url, max_bytes, budget)
+}
+
+/// As [`fetch`], for something large: one attempt may take the whole budget.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_large(host: &dyn Host, url: &str, max_bytes: usize, budget: Duration) -> Result<Vec<u8>, String> {
+    outcome(&Net::new(host, budget).over_the_internet().patiently(), url, max_bytes, budget)
+}
+
+fn outcome(net: &Net<'_>, url: &str, max_bytes: usize, budget: Duration) -> Result<Vec<u8>, String> {
+    match net.ask(Method::Get, url, max_bytes, &[]) {
         Ok(answer) if answer.status == 200 => Ok(answer.body),
         Ok(answer) => Err(format!("the server answers with status {}", answer.status)),
         Err(SourceError::Budget { last, .. }) => Err(format!("no answer within {:.0} s ({last})", budget.as_secs_f32())),
@@ -44,6 +56,16 @@ mod tests {
         assert_eq!(fetch(&host, URL, 10, BUDGET).as_deref(), Ok(b"keys".as_slice()));
         let asked = host.asked.borrow();
         assert_eq!((asked.len(), asked[0].route, asked[0].max_bytes), (4, Route::Internet, 10));
+    }
+
+    #[test]
+    fn what_is_large_is_waited_for_as_well_and_gets_all_the_time() {
+        let host = Fake::answering(vec![down(), answer(200)]);
+        assert_eq!(fetch_large(&host, URL, 10, BUDGET).as_deref(), Ok(b"keys".as_slice()));
+        let asked = host.asked.borrow();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[0].timeout, BUDGET);
+        assert!(asked[1].timeout < BUDGET, "the second attempt has what is left");
     }
 
     #[test]

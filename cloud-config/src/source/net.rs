@@ -15,6 +15,7 @@ pub(super) struct Net<'a> {
     host: &'a dyn Host,
     budget: Duration,
     deadline: Duration,
+    attempt: Duration,
     headers: Vec<(&'static str, String)>,
     route: Route,
     /// A header that every answer must have.
@@ -25,7 +26,7 @@ impl<'a> Net<'a> {
     /// A service that may take `budget` in total, beginning now.
     pub(super) fn new(host: &'a dyn Host, budget: Duration) -> Self {
         let deadline = host.now().saturating_add(budget);
-        Self { host, budget, deadline, headers: Vec::new(), route: Route::Metadata, proof: None }
+        Self { host, budget, deadline, attempt: ATTEMPT, headers: Vec::new(), route: Route::Metadata, proof: None }
     }
 
     /// Sends a header with every request.
@@ -43,6 +44,12 @@ impl<'a> Net<'a> {
     /// Goes by way of the internet instead of this machine's own network.
     pub(super) fn over_the_internet(mut self) -> Self {
         self.route = Route::Internet;
+        self
+    }
+
+    /// Lets one attempt take all the time there is: what is large takes its time.
+    pub(super) fn patiently(mut self) -> Self {
+        self.attempt = self.budget;
         self
     }
 
@@ -84,7 +91,7 @@ impl<'a> Net<'a> {
             if left.is_zero() {
                 return Err(SourceError::Budget { url: shown(url), budget: self.budget, last });
             }
-            let timeout = left.min(ATTEMPT);
+            let timeout = left.min(self.attempt);
             let request = Request { method, url: url.to_owned(), headers: headers.clone(), max_bytes, timeout, route: self.route };
             match self.host.http(&request) {
                 Ok(answer) if !is_transient(answer.status) => return Ok(answer),
