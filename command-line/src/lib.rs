@@ -32,7 +32,11 @@
 //! | [`completions`] | what a shell needs |
 //! | [`man`] | manual pages |
 //! | [`log`] | lines on standard error, or entries with fields in the journal |
+//! | [`Ui`] | lines of data and of talk, colour on a terminal only |
 
 pub mod completions;
 pub mod log;
 pub mod man;
+mod ui;
+
+pub use ui::Ui;

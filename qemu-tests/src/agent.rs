@@ -8,6 +8,9 @@ use image_builder::qemu::machine::Credential;
 /// Name of the virtio-serial port, `/dev/virtio-ports/...` in the guest.
 pub const PORT_NAME: &str = "org.slipway.test.0";
 
+/// Name of a second port, for a person's shell; the agent leaves it alone.
+pub const SHELL_PORT_NAME: &str = "org.slipway.shell.0";
+
 /// How much output of one command is carried, in bytes, standard error included. More is an error, not a cut: half an
 /// answer makes a test say something it has not seen.
 pub const OUTPUT_LIMIT: usize = 1 << 20;

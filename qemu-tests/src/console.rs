@@ -28,6 +28,13 @@ const BAD: &[&str] = &[
     "Freezing execution",
 ];
 
+/// Words that no healthy journal has; the console does not show them, or not always.
+const BAD_IN_JOURNAL: &[&str] =
+    &["dumped core", "Ordering cycle found", "ordering cycle", "segfault at", "Oops: ", "BUG: ", "EXT4-fs error"];
+
+/// Newest lines of a journal that are looked at.
+const MAX_JOURNAL_LINES: u32 = 20;
+
 /// Words after which nothing good comes any more; waiting on can stop.
 const FATAL: &[&str] = &["Kernel panic", "You are in emergency mode", "Freezing execution"];
 
@@ -40,9 +47,11 @@ pub fn boots(log: &str) -> usize {
     log.matches(FIRMWARE_START).count()
 }
 
-/// A line of a serial log that should not be there.
+/// A line of a log that should not be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// The log.
+    pub log: &'static str,
     /// Line number, from 1.
     pub line: usize,
     /// The line, without terminal escapes.
@@ -51,7 +60,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "serial.log:{}: {}", self.line, self.text)
+        write!(f, "{}:{}: {}", self.log, self.line, self.text)
     }
 }
 
@@ -61,6 +70,19 @@ pub fn scan(log: &str, allowed: &[&str]) -> Vec<Finding> {
     find(log, BAD).filter(|finding| !allowed.iter().any(|word| finding.text.contains(word))).collect()
 }
 
+/// A script that prints the bad lines of this boot's journal.
+#[must_use]
+pub fn journal_query() -> String {
+    // systemd's own pattern matching is slow under emulation when it has to look at every field; the text is enough.
+    format!("journalctl -b -q --no-pager -o cat | grep -F -e '{}' | tail -n {MAX_JOURNAL_LINES}", BAD_IN_JOURNAL.join("' -e '"))
+}
+
+/// What [`journal_query`] found, except lines that contain one of `allowed`.
+pub fn journal_findings<'a>(said: &'a str, allowed: &'a [&str]) -> impl Iterator<Item = Finding> + 'a {
+    let lines = said.lines().enumerate().map(|(index, line)| Finding { log: "journal", line: index + 1, text: plain(line) });
+    lines.filter(|finding| !finding.text.is_empty() && !allowed.iter().any(|word| finding.text.contains(word)))
+}
+
 /// The first line after which waiting is pointless.
 #[must_use]
 pub fn fatal(log: &str) -> Option<Finding> {
@@ -68,7 +90,7 @@ pub fn fatal(log: &str) -> Option<Finding> {
 }
 
 fn find<'a>(log: &'a str, words: &'a [&str]) -> impl Iterator<Item = Finding> + 'a {
-    let lines = log.lines().enumerate().map(|(index, line)| Finding { line: index + 1, text: plain(line) });
+    let lines = log.lines().enumerate().map(|(index, line)| Finding { log: "serial.log", line: index + 1, text: plain(line) });
     lines.filter(|finding| words.iter().any(|word| finding.text.contains(word)))
 }
 
@@ -99,6 +121,18 @@ mod tests {
         assert_eq!(found[0].to_string(), "serial.log:2: [FAILED] Failed to start docker.service");
         assert_eq!(scan(log, &["is corrupted"]).len(), 1);
         assert_eq!(scan("", &[]), []);
+    }
+
+    #[test]
+    fn the_journal_is_asked_for_words_and_allowances_count_there_too() {
+        assert!(journal_query().contains("-e 'dumped core'"), "{}", journal_query());
+        let said = "Process 7 (etcd) of user 0 dumped core.\nsysinit.target: Found ordering cycle on x\n";
+        assert_eq!(journal_findings(said, &[]).count(), 2);
+        assert_eq!(
+            journal_findings(said, &["ordering cycle"]).map(|finding| finding.to_string()).collect::<Vec<_>>(),
+            ["journal:1: Process 7 (etcd) of user 0 dumped core."]
+        );
+        assert_eq!(journal_findings("", &[]).count(), 0);
     }
 
     #[test]

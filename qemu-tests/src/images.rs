@@ -17,12 +17,20 @@ pub enum Variant {
     Metal,
 }
 
-impl fmt::Display for Variant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Variant {
+    /// Its word in file names.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Vm => "vm",
             Self::Metal => "metal",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

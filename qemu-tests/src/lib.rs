@@ -18,6 +18,7 @@
 //! ```
 
 pub mod agent;
+pub mod cli;
 pub mod console;
 pub mod disk;
 pub mod file_server;
@@ -26,10 +27,15 @@ pub mod images;
 pub mod media;
 pub mod pace;
 pub mod pe;
+pub mod plan;
+pub mod preserved;
 pub mod process;
 pub mod qmp;
 pub mod report;
 pub mod scenario;
+pub mod shell;
 pub mod slots;
+pub mod snooze;
+pub mod tpm;
 pub mod update_server;
 pub mod vm;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use image_builder::qemu::accel::Accel;
+use serde::{Deserialize, Serialize};
 
 /// How much patience the tests have, relative to a machine with KVM and nothing else to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     slowness: u32,
 }

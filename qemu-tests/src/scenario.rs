@@ -3,6 +3,7 @@
 //! A scenario with a machine of its own gets a [`Bench`]. Cheap checks that change nothing share one machine and run one
 //! after the other, in the order they are written.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,12 +13,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::console;
 use crate::images::{Images, Variant};
-use crate::report::Case;
+use crate::plan::Options;
+use crate::report::{Case, Outcome};
 use crate::slots::{Slot, Slots};
 use crate::vm::{Host, SETTLE_SECS, Spec, Vm};
-
-/// Environment variable that keeps the logs of successful scenarios as well.
-pub const KEEP_ENV: &str = "SLIPWAY_KEEP";
 
 /// A promise and how to see that it is kept.
 #[derive(Debug, Clone, Copy)]
@@ -50,20 +49,23 @@ pub struct Check {
 /// What all scenarios of a run have in common.
 #[derive(Debug)]
 pub struct Suite {
-    images: Images,
+    options: Options,
     host: Host,
-    logs: Utf8PathBuf,
     slots: Arc<Slots>,
     cases: Mutex<Vec<Case>>,
     shared: Shared,
+    /// Why a failure of a scenario does not count, by its name.
+    excuses: BTreeMap<String, String>,
 }
 
 impl Suite {
-    /// A suite over `images` with at most `vms` machines at a time; logs go below `logs`. `checks` are those that will run.
-    pub fn new(images: Images, logs: Utf8PathBuf, vms: usize, checks: &[&'static str], shared: Spec) -> anyhow::Result<Self> {
+    /// A suite with the machine that its checks share; `checks` are those that will run. A failure with an excuse is recorded
+    /// and does not count.
+    pub fn new(options: Options, checks: &[&'static str], shared: Spec, excuses: BTreeMap<String, String>) -> anyhow::Result<Self> {
         let host = Host::probe()?;
         let shared = Shared { spec: shared, order: checks.to_vec(), state: Mutex::default(), changed: Condvar::new() };
-        Ok(Self { images, host, logs, slots: Slots::new(vms), cases: Mutex::default(), shared })
+        let slots = Slots::new(options.vms);
+        Ok(Self { options, host, slots, cases: Mutex::default(), shared, excuses })
     }
 
     /// What this host can do.
@@ -76,11 +78,11 @@ impl Suite {
     pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
         let slot = self.slots.take(scenario.seconds);
         let begun = Instant::now();
-        let bench = Bench { suite: self, scenario: *scenario, logs: self.logs.join(scenario.name), vms: Mutex::default() };
+        let bench = Bench { suite: self, scenario: *scenario, logs: self.options.logs.join(scenario.name), vms: Mutex::default() };
         let result = bench.prepare().and_then(|()| guarded(|| (scenario.run)(&bench))).and_then(|()| bench.scan());
         let result = bench.finish(result);
         drop(slot);
-        self.record(scenario.name, scenario.variant, scenario.promise, begun, result)
+        self.record(scenario.name, scenario.variant, scenario.promise, begun, bench.logs, result)
     }
 
     /// Runs one check on the shared machine, when its turn comes.
@@ -95,11 +97,12 @@ impl Suite {
         if result.is_err()
             && let Some(Ok(vm)) = &state.vm
         {
-            // An error here only means fewer logs.
+            // The machine goes on: the next check wants it.
+            let _ = vm.screenshot();
             let _ = vm.save_journal();
         }
         if state.turn == self.shared.order.len() {
-            result = state.stop(result);
+            result = state.stop(result, self.options.keep);
             state.slot = None;
         }
         if result.is_err() {
@@ -107,7 +110,7 @@ impl Suite {
         }
         drop(state);
         self.shared.changed.notify_all();
-        self.record(check.name, Variant::Vm, check.promise, begun, result)
+        self.record(check.name, Variant::Vm, check.promise, begun, self.shared.logs(self), result)
     }
 
     /// The results so far.
@@ -116,16 +119,28 @@ impl Suite {
         self.cases.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn record(&self, name: &str, variant: Variant, promise: &str, begun: Instant, result: Result<(), String>) -> Result<(), String> {
-        let case = Case {
-            name: name.to_owned(),
-            variant: variant.to_string(),
-            promise: promise.to_owned(),
-            took: begun.elapsed(),
-            failure: result.as_ref().err().cloned(),
+    fn record(
+        &self,
+        name: &str,
+        variant: Variant,
+        promise: &str,
+        begun: Instant,
+        logs: Utf8PathBuf,
+        result: Result<(), String>,
+    ) -> Result<(), String> {
+        let outcome = match (result, self.excuses.get(name)) {
+            (Ok(()), _) => Outcome::Passed,
+            (Err(story), None) => Outcome::Failed(story),
+            (Err(story), Some(excuse)) => Outcome::Snoozed { story, excuse: excuse.clone() },
         };
+        let took = begun.elapsed();
+        let result = match &outcome {
+            Outcome::Failed(story) => Err(format!("broken promise: {promise}\n{story}")),
+            Outcome::Passed | Outcome::Snoozed { .. } => Ok(()),
+        };
+        let case = Case { name: name.to_owned(), variant: variant.to_string(), promise: promise.to_owned(), took, outcome, logs };
         self.cases.lock().unwrap_or_else(PoisonError::into_inner).push(case);
-        result.map_err(|story| format!("broken promise: {promise}\n{story}"))
+        result
     }
 }
 
@@ -141,13 +156,13 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// The image that the scenario is about.
     pub fn image(&self) -> anyhow::Result<Utf8PathBuf> {
-        self.suite.images.disk(self.scenario.variant)
+        self.suite.options.images.disk(self.scenario.variant)
     }
 
     /// The images and releases of this run.
     #[must_use]
     pub fn images(&self) -> &Images {
-        &self.suite.images
+        &self.suite.options.images
     }
 
     /// Where the logs of this scenario go.
@@ -158,7 +173,7 @@ impl Bench<'_> {
 
     /// The keys it was signed with.
     pub fn keys(&self) -> anyhow::Result<Utf8PathBuf> {
-        self.suite.images.keys(self.scenario.variant)
+        self.suite.options.images.keys(self.scenario.variant)
     }
 
     /// An ordinary machine with that image.
@@ -188,13 +203,16 @@ impl Bench<'_> {
     fn finish(&self, result: anyhow::Result<()>) -> Result<(), String> {
         let result = result.map_err(|error| {
             for vm in self.vms().iter() {
-                // An error here only means fewer logs.
-                let _ = vm.save_journal();
+                vm.leave_evidence();
             }
             format!("{error:#}\nlogs: {}", self.logs)
         });
+        let keep = self.suite.options.keep;
+        if result.is_ok() && keep {
+            self.vms().iter().for_each(|vm| vm.leave_evidence());
+        }
         self.vms().drain(..).for_each(|vm| vm.kill());
-        if result.is_ok() && !keep() {
+        if result.is_ok() && !keep {
             // Leftover logs are untidy, not a failure.
             let _ = std::fs::remove_dir_all(&self.logs);
         }
@@ -239,7 +257,7 @@ impl Shared {
     }
 
     fn logs(&self, suite: &Suite) -> Utf8PathBuf {
-        suite.logs.join("shared")
+        suite.options.logs.join("shared")
     }
 }
 
@@ -253,11 +271,15 @@ impl SharedState {
     }
 
     /// Ends the machine after the last check; a dirty console fails that one.
-    fn stop(&mut self, result: Result<(), String>) -> Result<(), String> {
+    fn stop(&mut self, result: Result<(), String>, keep: bool) -> Result<(), String> {
         let Some(Ok(vm)) = &self.vm else { return result };
         let result = result.and_then(|()| scan(vm, &[]).map_err(|error| format!("{error:#}")));
+        let clean = result.is_ok() && !self.failed;
+        if !clean || keep {
+            vm.leave_evidence();
+        }
         vm.kill();
-        if result.is_ok() && !self.failed && !keep() {
+        if clean && !keep {
             let _ = std::fs::remove_dir_all(vm.logs());
         }
         result
@@ -274,10 +296,6 @@ fn boot_shared(suite: &Suite) -> anyhow::Result<Arc<Vm>> {
     Ok(Arc::new(vm))
 }
 
-fn keep() -> bool {
-    std::env::var(KEEP_ENV).is_ok_and(|value| value == "1")
-}
-
 fn clear(logs: &Utf8Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(logs) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("clearing {logs}")),
@@ -286,12 +304,17 @@ fn clear(logs: &Utf8Path) -> anyhow::Result<()> {
 }
 
 fn scan(vm: &Vm, allowed: &[&str]) -> anyhow::Result<()> {
-    let findings = console::scan(&vm.console()?, allowed);
+    let mut findings = console::scan(&vm.console()?, allowed);
+    // What the console does not say, as far as there is still somebody to ask: crashed programs, cycles of units.
+    if vm.guest().boot_id().is_ok() {
+        let said = vm.guest().run(&console::journal_query())?;
+        findings.extend(console::journal_findings(&said.stdout, allowed));
+    }
     if findings.is_empty() {
         return Ok(());
     }
     let lines: Vec<String> = findings.iter().take(20).map(ToString::to_string).collect();
-    bail!("the console of {} has {} bad lines:\n{}", vm.name(), findings.len(), lines.join("\n"))
+    bail!("the console or the journal of {} has {} bad lines:\n{}", vm.name(), findings.len(), lines.join("\n"))
 }
 
 /// A panic in a proof is a failure like any other, with logs and all.

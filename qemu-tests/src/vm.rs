@@ -20,7 +20,9 @@ use crate::agent;
 use crate::console;
 use crate::guest::Guest;
 use crate::pace::{Deadline, Pace};
+use crate::preserved;
 use crate::qmp::Qmp;
+use crate::tpm::Tpm;
 
 /// Size of a test machine's disk: clearly more than the image, so that growing shows.
 pub const DISK_BYTES: u64 = 10 << 30;
@@ -38,6 +40,8 @@ const MAX_BOOTS: usize = 2;
 const QEMU_START: Duration = Duration::from_secs(30);
 
 const SERIAL_LOG: &str = "serial.log";
+/// Directory below a machine's logs with the machine as it was left.
+pub const STATE: &str = "state";
 
 /// What a machine is made of; everything has a usual value.
 #[derive(Debug, Clone)]
@@ -68,6 +72,8 @@ pub struct Spec {
     pub oem_strings: Vec<String>,
     /// The machine's serial number.
     pub serial_number: Option<String>,
+    /// Whether it has a TPM 2.0 (`swtpm`).
+    pub tpm: bool,
     /// Images of further disks that the guest may only read: `/dev/vdb` and so on.
     pub media: Vec<Utf8PathBuf>,
 }
@@ -91,6 +97,7 @@ impl Spec {
             firmware_files: Vec::new(),
             oem_strings: Vec::new(),
             serial_number: None,
+            tpm: false,
             media: Vec::new(),
         }
     }
@@ -128,8 +135,11 @@ pub struct Vm {
     forwards: Vec<Forward>,
     logs: Utf8PathBuf,
     booted: Mutex<Option<Duration>>,
+    args: Vec<String>,
+    // Ends after QEMU.
+    _tpm: Option<Tpm>,
     // Sockets, overlay and variable store; removed after QEMU is gone.
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 impl Vm {
@@ -139,7 +149,9 @@ impl Vm {
         let scratch = tempfile::Builder::new().prefix("slipway-vm-").tempdir().context("making a directory for the machine")?;
         let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory's name is not UTF-8")?;
         std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;
-        let machine = describe(name, spec, host, dir, logs)?;
+        let tpm = spec.tpm.then(|| Tpm::start(dir, logs)).transpose()?;
+        let mut machine = describe(name, spec, host, dir, logs)?;
+        machine.tpm = tpm.as_ref().map(|tpm| tpm.socket.clone());
         overlay::create(spec.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(spec.disk_bytes))?;
         let args = machine.args();
         let command = logs.join("qemu-command.txt");
@@ -162,7 +174,9 @@ impl Vm {
             forwards: machine.nic.map(|nic| nic.forwards).unwrap_or_default(),
             logs: logs.to_owned(),
             booted: Mutex::new(None),
-            _scratch: scratch,
+            args,
+            _tpm: tpm,
+            scratch,
         })
     }
 
@@ -316,7 +330,41 @@ impl Vm {
         // Bounded: the newest lines matter most.
         self.guest.check_for(&format!("journalctl --no-pager -o short-monotonic -n 20000 > {path}"), 12)?;
         let journal = self.guest.read_file(path)?;
-        std::fs::write(self.logs.join("journal.txt"), journal).context("writing journal.txt")
+        std::fs::write(self.logs.join("journal.txt"), journal).context("writing journal.txt")?;
+        // With all fields, for `journalctl --file` after systemd-journal-remote.
+        let path = Utf8Path::new("/run/slipway-test/journal.export.gz");
+        self.guest.check_for(&format!("journalctl --no-pager -o export -n 20000 | gzip -1 > {path}"), 24)?;
+        let journal = self.guest.read_file(path)?;
+        std::fs::write(self.logs.join("journal.export.gz"), journal).context("writing journal.export.gz")
+    }
+
+    /// Leaves everything a person needs to understand a failure in the log directory: a picture of the screen, the journal, and
+    /// the machine itself, stopped, to be woken up by `qemu-tests shell`. What cannot be had is said in `missing.txt`.
+    pub fn leave_evidence(&self) {
+        let mut missing = String::new();
+        let mut note = |what: &str, result: anyhow::Result<()>| {
+            if let Err(error) = result {
+                missing.push_str(&format!("{what}: {error:#}\n"));
+            }
+        };
+        note("screen.png", self.screenshot());
+        note("journal.txt", self.save_journal());
+        note("state", self.preserve());
+        if !missing.is_empty() {
+            let _ = std::fs::write(self.logs.join("missing.txt"), missing);
+        }
+    }
+
+    /// Writes a picture of the machine's screen to its log directory.
+    pub fn screenshot(&self) -> anyhow::Result<()> {
+        let path = camino::absolute_utf8(self.logs.join("screen.png")).context("resolving the log directory")?;
+        self.qmp().execute("screendump", json!({ "filename": path.as_str(), "format": "png" })).map(drop)
+    }
+
+    /// Stops the machine and keeps it in `state/` of its log directory.
+    pub fn preserve(&self) -> anyhow::Result<()> {
+        let scratch = Utf8Path::from_path(self.scratch.path()).context("the temporary directory's name is not UTF-8")?;
+        preserved::preserve(&mut self.qmp(), &self.args, self.pace, scratch, &self.logs.join(STATE))
     }
 
     /// Ends the machine without asking the guest.
@@ -379,7 +427,12 @@ fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Pat
         oem_strings: spec.oem_strings.clone(),
         serial_number: spec.serial_number.clone(),
         serial: Serial::File(logs.join(SERIAL_LOG)),
-        ports: vec![Port { name: agent::PORT_NAME.to_owned(), socket: dir.join("agent") }],
+        ports: vec![
+            Port { name: agent::PORT_NAME.to_owned(), socket: dir.join("agent") },
+            Port { name: agent::SHELL_PORT_NAME.to_owned(), socket: dir.join("shell") },
+        ],
+        tpm: None,
+        screen: true,
         qmp: Some(dir.join("qmp")),
         watchdog: true,
     })

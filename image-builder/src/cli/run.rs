@@ -154,6 +154,8 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         serial: Serial::Terminal,
         ports: Vec::new(),
         qmp: None,
+        tpm: None,
+        screen: false,
         watchdog: true,
     };
     let cmd = Cmd::new(PROGRAM).args(machine.args());

@@ -205,6 +205,10 @@ pub struct Machine {
     pub ports: Vec<Port>,
     /// QEMU's control socket.
     pub qmp: Option<Utf8PathBuf>,
+    /// Socket of a TPM emulator (`swtpm`), if the machine has a TPM 2.0.
+    pub tpm: Option<Utf8PathBuf>,
+    /// Whether there is a screen; pictures of it can be taken through [`Machine::qmp`].
+    pub screen: bool,
     /// Whether there is a watchdog that resets the machine when nobody feeds it.
     pub watchdog: bool,
 }
@@ -239,6 +243,13 @@ impl Machine {
             args.pair("-fw_cfg", format!("name={},file={}", escape(name), escape(file)));
         }
         self.channels(&mut args);
+        if let Some(socket) = &self.tpm {
+            args.pair("-chardev", format!("socket,id=tpm,path={}", escape(socket)));
+            args.pair("-tpmdev", "emulator,id=tpm0,chardev=tpm").pair("-device", "tpm-tis,tpmdev=tpm0");
+        }
+        if self.screen {
+            args.pair("-device", "bochs-display");
+        }
         if self.watchdog {
             args.pair("-device", "i6300esb").pair("-action", "watchdog=reset");
         }

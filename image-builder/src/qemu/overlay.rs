@@ -35,6 +35,12 @@ pub fn create(base: &Path, overlay: &Path, size_bytes: Option<u64>) -> Result<()
     }
 }
 
+/// Makes an overlay over another overlay, of the same size.
+pub fn stack(base: &Path, overlay: &Path) -> Result<(), CmdError> {
+    let backing = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    Cmd::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(backing).arg(overlay).run()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,8 @@ fn machine() -> Machine {
         serial: Serial::File("/tmp/serial.log".into()),
         ports: Vec::new(),
         qmp: None,
+        tpm: None,
+        screen: false,
         watchdog: false,
     }
 }
@@ -83,6 +85,8 @@ fn a_machine_with_everything() {
         serial: Serial::Terminal,
         ports: vec![Port { name: "org.slipway.test.0".into(), socket: "/tmp/port".into() }],
         qmp: Some("/tmp/qmp".into()),
+        tpm: Some("/tmp/tpm".into()),
+        screen: true,
         watchdog: true,
         ..machine()
     };
@@ -115,6 +119,10 @@ fn a_machine_with_everything() {
     -device virtserialport,bus=ports.0,chardev=port0,name=org.slipway.test.0
     -chardev socket,id=qmp,server=on,wait=off,path=/tmp/qmp
     -mon chardev=qmp,mode=control
+    -chardev socket,id=tpm,path=/tmp/tpm
+    -tpmdev emulator,id=tpm0,chardev=tpm
+    -device tpm-tis,tpmdev=tpm0
+    -device bochs-display
     -device i6300esb
     -action watchdog=reset
     ");

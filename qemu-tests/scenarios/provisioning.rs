@@ -65,9 +65,8 @@ pub(crate) fn mark(name: &str) -> String {
 }
 
 /// Hands the shared machine its document by `fw_cfg`, so that no machine of its own is needed to see it arrive.
-pub(crate) fn configure_shared(spec: &mut Spec) -> anyhow::Result<()> {
-    let dir = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    spec.firmware_files.push(firmware_file(&dir, "shared", &mark("fw-cfg"))?);
+pub(crate) fn configure_shared(spec: &mut Spec, files: &Utf8Path) -> anyhow::Result<()> {
+    spec.firmware_files.push(firmware_file(files, "shared", &mark("fw-cfg"))?);
     Ok(())
 }
 

@@ -1,39 +1,37 @@
 //! The result of a run as JUnit XML, which every CI system reads.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-/// One scenario's result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Case {
-    /// Name of the scenario.
-    pub name: String,
-    /// Image variant it ran on.
-    pub variant: String,
-    /// The promise it proves.
-    pub promise: String,
-    /// How long it took, without waiting for its turn.
-    pub took: Duration,
-    /// Why it failed.
-    pub failure: Option<String>,
-}
+use super::{Case, Outcome};
 
 /// Writes `cases` as one JUnit test suite.
 #[must_use]
 pub fn junit(cases: &[Case]) -> String {
-    let failures = cases.iter().filter(|case| case.failure.is_some()).count();
+    let count = |word: &str| cases.iter().filter(|case| case.outcome.word() == word).count();
+    let (failures, skipped) = (count("failed"), count("snoozed"));
     let seconds: f64 = cases.iter().map(|case| case.took.as_secs_f64()).sum();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a string cannot fail.
-    let _ = writeln!(xml, "<testsuite name=\"qemu-tests\" tests=\"{}\" failures=\"{failures}\" time=\"{seconds:.1}\">", cases.len());
+    let _ = writeln!(
+        xml,
+        "<testsuite name=\"qemu-tests\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{seconds:.1}\">",
+        cases.len()
+    );
     for case in cases {
         let (name, variant, promise) = (escape(&case.name), escape(&case.variant), escape(&case.promise));
         let _ = writeln!(xml, "  <testcase name=\"{name}\" classname=\"{variant}\" time=\"{:.1}\">", case.took.as_secs_f64());
         let _ = writeln!(xml, "    <properties><property name=\"promise\" value=\"{promise}\"/></properties>");
-        if let Some(failure) = &case.failure {
-            let first = escape(failure.lines().next().unwrap_or_default());
-            let _ = writeln!(xml, "    <failure message=\"{first}\">{}</failure>", escape(failure));
-        }
+        // A known failure is no success either: CI systems show what was skipped with its reason.
+        let _ = match &case.outcome {
+            Outcome::Passed => Ok(()),
+            Outcome::Failed(story) => {
+                let first = escape(story.lines().next().unwrap_or_default());
+                writeln!(xml, "    <failure message=\"{first}\">{}</failure>", escape(story))
+            }
+            Outcome::Snoozed { story, excuse } => {
+                writeln!(xml, "    <skipped message=\"{}\"/>\n    <system-out>{}</system-out>", escape(excuse), escape(story))
+            }
+        };
         xml.push_str("  </testcase>\n");
     }
     xml.push_str("</testsuite>\n");
@@ -59,19 +57,27 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_report_with_a_success_and_a_failure() {
-        let case = |name: &str, failure: Option<&str>| Case {
+    fn a_report_with_every_outcome() {
+        let case = |name: &str, outcome: Outcome| Case {
             name: name.into(),
             variant: "vm".into(),
             promise: "it <boots> & stays".into(),
             took: Duration::from_millis(1500),
-            failure: failure.map(str::to_owned),
+            outcome,
+            logs: "logs".into(),
         };
+        let cases = [
+            case("boots", Outcome::Passed),
+            case("stays", Outcome::Failed("said \"no\"\n\x1b[31mred".into())),
+            case("leaves", Outcome::Snoozed { story: "too <late>".into(), excuse: "known until 2027".into() }),
+        ];
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuite name=\"qemu-tests\" tests=\"2\" failures=\"1\" time=\"3.0\">
+<testsuite name=\"qemu-tests\" tests=\"3\" failures=\"1\" skipped=\"1\" time=\"4.5\">
   <testcase name=\"boots\" classname=\"vm\" time=\"1.5\">
     <properties><property name=\"promise\" value=\"it &lt;boots&gt; &amp; stays\"/></properties>
   </testcase>
@@ -80,8 +86,13 @@ mod tests {
     <failure message=\"said &quot;no&quot;\">said &quot;no&quot;
 \u{fffd}[31mred</failure>
   </testcase>
+  <testcase name=\"leaves\" classname=\"vm\" time=\"1.5\">
+    <properties><property name=\"promise\" value=\"it &lt;boots&gt; &amp; stays\"/></properties>
+    <skipped message=\"known until 2027\"/>
+    <system-out>too &lt;late&gt;</system-out>
+  </testcase>
 </testsuite>
 ";
-        assert_eq!(junit(&[case("boots", None), case("stays", Some("said \"no\"\n\x1b[31mred"))]), expected);
+        assert_eq!(junit(&cases), expected);
     }
 }
