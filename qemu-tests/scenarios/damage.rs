@@ -6,6 +6,7 @@ use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scratch;
 
 use crate::system::root_device;
 
@@ -20,7 +21,7 @@ pub(crate) const FLIPPED_BIT: Scenario = Scenario {
     // Boot may or may not touch the damaged block.
     allowed: &["is corrupted", "I/O error"],
     run: |bench| {
-        let dir = tempfile::tempdir()?;
+        let dir = scratch::dir("disk")?;
         let disk = copy(bench, &dir)?;
         let root = disk.partition("root-a")?;
         // Late in the image and away from its metadata: most boots do not need what is there.
@@ -64,7 +65,7 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario {
         "emergency.target",
     ],
     run: |bench| {
-        let dir = tempfile::tempdir()?;
+        let dir = scratch::dir("disk")?;
         let disk = copy(bench, &dir)?;
         disk.flip_bit(disk.partition("root-a")?, EROFS_UUID_AT)?;
         let mut spec = bench.spec()?;

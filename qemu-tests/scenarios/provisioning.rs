@@ -10,6 +10,7 @@ use qemu_tests::file_server::FileServer;
 use qemu_tests::images::Variant;
 use qemu_tests::media;
 use qemu_tests::scenario::{Bench, Check, Scenario};
+use qemu_tests::scratch;
 use qemu_tests::vm::{Spec, Vm};
 use serde_json::Value;
 
@@ -99,7 +100,7 @@ pub(crate) const EVERY_SOURCE: Scenario = Scenario {
     seconds: 170,
     allowed: &[],
     run: |bench| {
-        let dir = tempfile::tempdir().context("making a folder")?;
+        let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let server = FileServer::start(&[("/cloud-config.yaml", mark("cmdline").as_bytes())])?;
         let mut spec = bench.spec()?;
@@ -163,7 +164,7 @@ pub(crate) const OEM: Scenario = Scenario {
     seconds: 100,
     allowed: &[],
     run: |bench| {
-        let dir = tempfile::tempdir().context("making a folder")?;
+        let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let mut spec = bench.spec()?;
         spec.image = with_oem(bench, dir, &mark("oem"))?;
@@ -182,7 +183,7 @@ pub(crate) const SAMPLE_OF_2015: Scenario = Scenario {
     // The discovery service of the document is out of reach here.
     allowed: &["Failed to start", "Dependency failed for"],
     run: |bench| {
-        let dir = tempfile::tempdir().context("making a folder")?;
+        let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let ec2 = format!(r#"{{"instance-id": "i-2015", "local-ipv4": "{GUEST_IPV4}"}}"#);
         let files: media::Files<'_> = &[
@@ -216,7 +217,7 @@ pub(crate) const BROKEN_DOCUMENT: Scenario = Scenario {
     seconds: 110,
     allowed: &["Failed to start"],
     run: |bench| {
-        let dir = tempfile::tempdir().context("making a folder")?;
+        let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let key = String::from_utf8(ssh::credential()?.value).context("the public key is not UTF-8")?;
         let meta_data = format!("instance-id: i-broken\nlocal-hostname: still-here\npublic-keys:\n  - {}\n", key.trim());

@@ -8,6 +8,7 @@ use qemu_tests::disk::Disk;
 use qemu_tests::images::Variant;
 use qemu_tests::pe;
 use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scratch;
 
 const UKI: &str = "EFI/Linux/slipway-a.efi";
 
@@ -42,7 +43,7 @@ pub(crate) const OTHERS: Scenario = Scenario {
     seconds: 70,
     allowed: &[],
     run: |bench| {
-        let dir = tempfile::tempdir()?;
+        let dir = scratch::dir("disk")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
         let disk = Disk::copy_of(&bench.image()?, dir)?;
         let signed = disk.esp_read(UKI)?;

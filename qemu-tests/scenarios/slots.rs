@@ -5,6 +5,7 @@ use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scratch;
 use qemu_tests::vm::Vm;
 
 use crate::system::{booted_slot, loader_entries};
@@ -16,7 +17,7 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario {
     seconds: 270,
     allowed: &[],
     run: |bench| {
-        let dir = tempfile::tempdir()?;
+        let dir = scratch::dir("disk")?;
         let disk = with_second_slot(bench, &dir)?;
         let mut spec = bench.spec()?;
         spec.image = disk.path().to_owned();

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::machine::Credential;
 use qemu_tests::scenario::Check;
+use qemu_tests::scratch;
 use qemu_tests::vm::Vm;
 
 /// ssh's port.
@@ -21,7 +22,7 @@ fn key_dir() -> anyhow::Result<PathBuf> {
     if let Some(dir) = &*key {
         return Ok(dir.path().to_owned());
     }
-    let dir = tempfile::tempdir().context("making a directory for the ssh key")?;
+    let dir = scratch::dir("key")?;
     Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "slipway-test", "-f"]).arg(dir.path().join("id")).run()?;
     Ok(key.insert(dir).path().to_owned())
 }

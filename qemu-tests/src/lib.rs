@@ -33,6 +33,7 @@ pub mod process;
 pub mod qmp;
 pub mod report;
 pub mod scenario;
+pub mod scratch;
 pub mod shell;
 pub mod slots;
 pub mod snooze;

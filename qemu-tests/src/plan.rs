@@ -128,6 +128,7 @@ impl Plan {
         (arguments.filter, arguments.skip, arguments.exact) = (None, Vec::new(), false);
         let conclusion = libtest_mimic::run(&arguments, trials);
         (self.finish)();
+        crate::scratch::finish();
         let cases = suite.cases();
         let page = report::write(&options.logs, &cases, jiff::Timestamp::now()).context("writing the reports")?;
         Ok(Conclusion { failed: conclusion.has_failed(), cases, page, host: suite.host().choice.to_string() })

@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::guest::Guest;
 use crate::pace::{Deadline, Pace};
 use crate::qmp::Qmp;
+use crate::scratch;
 use crate::tpm::Tpm;
 
 /// How long writing or reading the memory may take.
@@ -122,22 +123,22 @@ pub fn wake(dir: &Utf8Path, cold: bool) -> anyhow::Result<Woken> {
     let kept = std::fs::read(&path).with_context(|| format!("reading {path}"))?;
     let kept: Kept = serde_json::from_slice(&kept).with_context(|| format!("reading {path}"))?;
     let resumed = kept.memory && !cold;
-    let holder = tempfile::Builder::new().prefix("slipway-vm-").tempdir().context("making a directory for the machine")?;
-    let scratch = Utf8Path::from_path(holder.path()).context("the temporary directory's name is not UTF-8")?;
+    let holder = scratch::dir("vm")?;
+    let place = Utf8Path::from_path(holder.path()).context("the temporary directory's name is not UTF-8")?;
     let disk = std::path::absolute(dir.join(DISK)).with_context(|| format!("resolving {dir}"))?;
-    overlay::stack(&disk, scratch.join(DISK).as_std_path())?;
-    copy(&dir.join(VARIABLES), &scratch.join(VARIABLES))?;
-    let mut args = arguments(&kept.args, scratch);
-    let socket = scratch.join("incoming");
+    overlay::stack(&disk, place.join(DISK).as_std_path())?;
+    copy(&dir.join(VARIABLES), &place.join(VARIABLES))?;
+    let mut args = arguments(&kept.args, place);
+    let socket = place.join("incoming");
     if resumed {
         args.extend(["-incoming".to_owned(), format!("unix:{socket}")]);
     }
-    let tpm = args.iter().any(|arg| arg.starts_with("emulator,")).then(|| Tpm::start(scratch, dir)).transpose()?;
+    let tpm = args.iter().any(|arg| arg.starts_with("emulator,")).then(|| Tpm::start(place, dir)).transpose()?;
     let log_path = dir.join("woken-qemu.log");
     let log = File::create(&log_path).with_context(|| format!("creating {log_path}"))?;
     let child = crate::process::start(PROGRAM, &args, &log)?;
-    let guest = Guest::new(scratch.join("agent"), kept.pace);
-    let mut woken = Woken { child, guest, pace: kept.pace, shell: scratch.join("shell"), resumed, _tpm: tpm, _scratch: holder };
+    let guest = Guest::new(place.join("agent"), kept.pace);
+    let mut woken = Woken { child, guest, pace: kept.pace, shell: place.join("shell"), resumed, _tpm: tpm, _scratch: holder };
     let qmp = scratch_file(&mut woken.child, &log_path, &woken._scratch, "qmp")?;
     let mut qmp = Qmp::connect(&qmp)?;
     if resumed {

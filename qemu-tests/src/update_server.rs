@@ -43,7 +43,7 @@ pub struct UpdateServer {
 impl UpdateServer {
     /// Sets one up and starts it; its log goes to `logs`.
     pub fn start(logs: &Utf8Path) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("slipway-server-").tempdir().context("making a folder for the server")?;
+        let dir = crate::scratch::dir("server")?;
         let data = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?.join("data");
         let program = program()?;
         std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;

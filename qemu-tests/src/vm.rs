@@ -146,7 +146,7 @@ impl Vm {
     /// Starts a machine; its logs go to `logs`. It is not waited for: see [`Vm::wait_for_agent`].
     pub fn start(name: &str, spec: &Spec, host: &Host, logs: &Utf8Path) -> anyhow::Result<Self> {
         // Unix sockets have short names, so this is not below the (possibly deep) log directory.
-        let scratch = tempfile::Builder::new().prefix("slipway-vm-").tempdir().context("making a directory for the machine")?;
+        let scratch = crate::scratch::dir("vm")?;
         let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory's name is not UTF-8")?;
         std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;
         let tpm = spec.tpm.then(|| Tpm::start(dir, logs)).transpose()?;
