@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use camino::Utf8Path;
+use qemu_tests::budget::Need;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
@@ -16,6 +17,7 @@ pub(crate) const FLIPPED_BIT: Scenario = Scenario {
     name: "flipped_bit_in_the_root_is_never_read",
     promise: "One bit that changed in the root file system makes reading that block an error; the rest stays readable.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 110,
     // Boot may or may not touch the damaged block.
     allowed: &["is corrupted", "I/O error"],
@@ -53,6 +55,7 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario {
     name: "damaged_root_does_not_boot_and_does_not_hang",
     promise: "A root file system whose first block was changed is not mounted, and the machine restarts instead of waiting for a person.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 80,
     allowed: &[
         "is corrupted",

@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use image_builder::qemu::machine::{Credential, DiskBus, NicModel};
+use qemu_tests::budget::Need;
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 
@@ -12,6 +13,7 @@ pub(crate) const NVME: Scenario = Scenario {
     name: "metal_boots_from_nvme",
     promise: "The metal image boots from an NVMe disk, brings up an Intel network card, and does what a document in SMBIOS says.",
     variant: Variant::Metal,
+    needs: Need::ONE,
     seconds: 110,
     allowed: &[],
     run: |bench| boots(bench, DiskBus::Nvme, "nvme"),
@@ -21,6 +23,7 @@ pub(crate) const AHCI: Scenario = Scenario {
     name: "metal_boots_from_sata",
     promise: "The metal image boots from a SATA disk, brings up an Intel network card, and powers off at the press of the button.",
     variant: Variant::Metal,
+    needs: Need::ONE,
     seconds: 120,
     allowed: &[],
     run: |bench| boots(bench, DiskBus::Ahci, "sd"),

@@ -2,7 +2,9 @@
 
 mod containers;
 mod damage;
+mod fleet;
 mod hardware;
+mod network;
 mod provisioning;
 mod secure_boot;
 mod slots;
@@ -53,6 +55,9 @@ const SCENARIOS: &[Scenario] = &[
     provisioning::OEM,
     provisioning::SAMPLE_OF_2015,
     provisioning::BROKEN_DOCUMENT,
+    network::SWITCH,
+    fleet::ROLLOUT,
+    fleet::CUT_OFF,
     updates::TWICE,
     updates::BAD_DOCKER,
     updates::BAD_KERNEL,

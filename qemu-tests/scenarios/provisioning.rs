@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::qemu::machine::{CLOUD_CONFIG, Credential, FirmwareFile};
+use qemu_tests::budget::Need;
 use qemu_tests::disk::Disk;
 use qemu_tests::file_server::FileServer;
 use qemu_tests::images::Variant;
@@ -96,6 +97,7 @@ pub(crate) const EVERY_SOURCE: Scenario = Scenario {
     promise: "A document is found on the kernel command line, in SMBIOS, in fw_cfg, on a config drive, on a NoCloud disk and on the oem \
               partition; where there are several, the one closest to this boot counts.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 170,
     allowed: &[],
     run: |bench| {
@@ -140,6 +142,7 @@ pub(crate) const SERIAL: Scenario = Scenario {
     name: "serial_number_leads_to_a_seed",
     promise: "A machine whose serial number says `ds=nocloud;s=URL` gets document and name from there.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 100,
     allowed: &[],
     run: |bench| {
@@ -160,6 +163,7 @@ pub(crate) const OEM: Scenario = Scenario {
     name: "oem_partition_configures_a_machine",
     promise: "What the maker puts on the oem partition configures a machine that nobody else configures.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 100,
     allowed: &[],
     run: |bench| {
@@ -178,6 +182,7 @@ pub(crate) const SAMPLE_OF_2015: Scenario = Scenario {
     promise: "A cluster document from 2015 on a config drive is applied: addresses are put in, the unit is in place and not started, and \
               the report says what this image does not have.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 110,
     // The discovery service of the document is out of reach here.
     allowed: &["Failed to start", "Dependency failed for"],
@@ -213,6 +218,7 @@ pub(crate) const BROKEN_DOCUMENT: Scenario = Scenario {
     promise: "With a mistake in its document a machine still boots, lets in who the platform's metadata names, applies nothing of the \
               document, and says file and line of the mistake.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 110,
     allowed: &["Failed to start"],
     run: |bench| {

@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use camino::Utf8Path;
 use image_builder::cmd::Cmd;
 use image_builder::qemu::secure_boot::certificate_in;
+use qemu_tests::budget::Need;
 use qemu_tests::disk::Disk;
 use qemu_tests::images::Variant;
 use qemu_tests::pe;
@@ -18,6 +19,7 @@ pub(crate) const SIGNED: Scenario = Scenario {
     name: "secure_boot_accepts_our_image",
     promise: "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 110,
     allowed: &[],
     run: |bench| {
@@ -39,6 +41,7 @@ pub(crate) const OTHERS: Scenario = Scenario {
     name: "secure_boot_refuses_other_images",
     promise: "With Secure Boot enforced, a UKI that is unsigned, changed by one bit, or signed by another key does not start.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 70,
     allowed: &[],
     run: |bench| {

@@ -1,6 +1,7 @@
 //! Two slots: the second one works like the first, and one that does not work gives way.
 
 use anyhow::ensure;
+use qemu_tests::budget::Need;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::images::Variant;
@@ -13,6 +14,7 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario {
     name: "second_slot_boots_once_on_request",
     promise: "The same UKI boots from slot b when a reboot asks for it, with b's partitions; the reboot after that goes back to a.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 270,
     allowed: &[],
     run: |bench| {
@@ -44,6 +46,7 @@ pub(crate) const EMPTY_SLOT: Scenario = Scenario {
     name: "slot_without_a_root_gives_way",
     promise: "A UKI in the wrong slot cannot boot a root that is not its own: the machine reboots by itself into the good slot.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 260,
     allowed: &[
         "Failed to start",

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use camino::Utf8Path;
+use qemu_tests::budget::Need;
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Check, Scenario};
 use qemu_tests::vm::{DISK_BYTES, Vm};
@@ -34,6 +35,7 @@ pub(crate) const SURVIVES: Scenario = Scenario {
     promise: "Changes under /etc, /var and /home, the machine's identity and its ssh host keys survive a reboot and a kernel panic, \
               after which the machine comes back by itself.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 280,
     allowed: &["Kernel panic"],
     run: |bench| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use camino::Utf8Path;
+use qemu_tests::budget::Need;
 use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::update_server::UpdateServer;
@@ -13,9 +14,9 @@ use serde_json::Value;
 use crate::system::booted_slot;
 
 /// The release that machines start from: the release suite alone.
-const INITIAL: &str = "1.0.0";
+pub(crate) const INITIAL: &str = "1.0.0";
 /// The same OS with all updates of its suite.
-const UPDATED: &str = "1.0.1";
+pub(crate) const UPDATED: &str = "1.0.1";
 /// The same once more.
 const NEXT: &str = "1.0.2";
 /// Docker does not start in it.
@@ -24,14 +25,15 @@ const WITHOUT_DOCKER: &str = "1.0.3";
 const PANICS: &str = "1.0.4";
 
 /// How long a release may take from the check until the machine answers from its new slot, in KVM seconds.
-const UPDATE_SECS: u64 = 160;
+pub(crate) const UPDATE_SECS: u64 = 160;
 /// How long a trial may take to be committed after the machine answers, in KVM seconds.
-const COMMIT_SECS: u64 = 90;
+pub(crate) const COMMIT_SECS: u64 = 90;
 
 pub(crate) const TWICE: Scenario = Scenario {
     name: "updates_twice_and_keeps_everything",
     promise: "A machine on 1.0.0 moves to 1.0.1 and 1.0.2 by itself, slots A, B, A; Docker volumes and changes in /etc are still there.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 560,
     allowed: &[],
     run: |bench| {
@@ -63,6 +65,7 @@ pub(crate) const BAD_DOCKER: Scenario = Scenario {
     name: "release_without_docker_is_rolled_back_and_quarantined",
     promise: "A release whose Docker does not start is left again by itself, is never tried again, and the server shows the cause.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 480,
     allowed: &["Failed to start", "Dependency failed for"],
     run: |bench| {
@@ -75,6 +78,7 @@ pub(crate) const BAD_KERNEL: Scenario = Scenario {
     name: "release_that_panics_is_rolled_back_and_quarantined",
     promise: "A release whose kernel panics gives way to the old one by itself and is never tried again.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 420,
     allowed: &["Kernel panic", "Unable to mount root"],
     run: |bench| {
@@ -87,6 +91,7 @@ pub(crate) const BAD_ROOT: Scenario = Scenario {
     name: "root_corrupted_after_the_flip_is_rolled_back",
     promise: "A root that is damaged between the flip and the reboot does not run: verity refuses it and the old slot comes back.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 420,
     allowed: &[
         "Failed to start",
@@ -116,6 +121,7 @@ pub(crate) const INTERRUPTED: Scenario = Scenario {
     promise: "When the server goes away or the power fails in the middle of an update, the machine goes on with what it has; when the \
               power fails in the middle of the trial, the old release comes back.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 520,
     allowed: &[],
     run: |bench| {
@@ -154,6 +160,7 @@ pub(crate) const REFUSED: Scenario = Scenario {
     promise: "Metadata by other keys, expired or older metadata, and releases for another version, architecture or image are refused \
               with a reason, and nothing was written; without an update in sight the machine writes to its state partition alone.",
     variant: Variant::Vm,
+    needs: Need::ONE,
     seconds: 300,
     allowed: &[],
     run: |bench| {
@@ -273,44 +280,48 @@ impl Thief {
     }
 }
 
+/// Tells a machine's updater about the server, and never to ask it by itself; `more` is added, `reboot` says when to reboot.
+pub(crate) fn configure(vm: &Vm, more: &str, reboot: &str) -> anyhow::Result<()> {
+    let url = UpdateServer::guest_url();
+    let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{reboot}\n[health]\ndeadline = \"4m\"\n");
+    vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
+}
+
 /// A server and a machine that knows it.
-struct Fleet {
-    server: UpdateServer,
-    vm: Arc<Vm>,
+pub(crate) struct Fleet {
+    pub(crate) server: UpdateServer,
+    pub(crate) vm: Arc<Vm>,
     reboot: &'static str,
 }
 
 impl Fleet {
-    fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
         let server = UpdateServer::start(bench.logs())?;
         server.publish(&bench.images().repository())?;
         let mut spec = Spec::new(bench.images().release(version)?);
         spec.services = vec![server.service()];
-        let vm = bench.start("vm", &spec)?;
-        vm.wait_for_boot()?;
+        let vm = bench.fork("vm", &spec)?;
         let fleet = Self { server, vm, reboot };
         fleet.configure("")?;
         Ok(fleet)
     }
 
     fn configure(&self, more: &str) -> anyhow::Result<()> {
-        let url = UpdateServer::guest_url();
-        let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{}\n[health]\ndeadline = \"4m\"\n", self.reboot);
-        self.vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
+        configure(&self.vm, more, self.reboot)
     }
 
-    fn limit_bandwidth(&self, bytes: u64) -> anyhow::Result<()> {
+    pub(crate) fn limit_bandwidth(&self, bytes: u64) -> anyhow::Result<()> {
         self.configure(&format!("bandwidth-limit = {bytes}"))
     }
 
     /// What `updater status` says; nothing while the machine is between two boots, or the daemon is not up yet.
-    fn status(&self) -> Option<Value> {
+    pub(crate) fn status(&self) -> Option<Value> {
         let output = self.vm.guest().run("updater status --json").ok()?;
         serde_json::from_str(&output.stdout).ok()
     }
 
     /// Stages what the server offers, and waits for it.
-    fn apply(&self) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self) -> anyhow::Result<()> {
         self.vm.guest().check_for("updater apply", UPDATE_SECS)?;
         Ok(())
     }
@@ -325,7 +336,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
         self.vm.wait(&format!("{percent} % are written"), UPDATE_SECS, || {
             let status = self.status().unwrap_or_default();
             let (done, total) = (status["progress"]["done"].as_u64(), status["progress"]["total"].as_u64());
@@ -349,7 +360,7 @@ impl Fleet {
         })
     }
 
-    fn bootable_entries(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn bootable_entries(&self) -> anyhow::Result<Vec<String>> {
         let output = self.vm.guest().check("cd /boot/EFI/Linux && ls -1d *.efi")?;
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
