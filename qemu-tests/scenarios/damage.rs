@@ -4,7 +4,6 @@ use anyhow::{Context, bail, ensure};
 use camino::Utf8Path;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
-use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::scratch;
 
@@ -13,14 +12,10 @@ use crate::system::root_device;
 /// Where the 16 bytes of an EROFS file system's UUID are. Nothing reads them: only the hash tree can object to a change.
 const EROFS_UUID_AT: u64 = 1024 + 48;
 
-pub(crate) const FLIPPED_BIT: Scenario = Scenario {
-    name: "flipped_bit_in_the_root_is_never_read",
-    promise: "One bit that changed in the root file system makes reading that block an error; the rest stays readable.",
-    variant: Variant::Vm,
-    seconds: 110,
-    // Boot may or may not touch the damaged block.
-    allowed: &["is corrupted", "I/O error"],
-    run: |bench| {
+pub(crate) const FLIPPED_BIT: Scenario = Scenario::new(
+    "flipped_bit_in_the_root_is_never_read",
+    "One bit that changed in the root file system makes reading that block an error; the rest stays readable.",
+    |bench| {
         let dir = scratch::dir("disk")?;
         let disk = copy(bench, &dir)?;
         let root = disk.partition("root-a")?;
@@ -48,23 +43,15 @@ pub(crate) const FLIPPED_BIT: Scenario = Scenario {
         ensure!(log.stdout.contains(&message), "the kernel does not say: {message}");
         Ok(())
     },
-};
+)
+.seconds(110)
+// Boot may or may not touch the damaged block.
+.allow(&["is corrupted", "I/O error"]);
 
-pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario {
-    name: "damaged_root_does_not_boot_and_does_not_hang",
-    promise: "A root file system whose first block was changed is not mounted, and the machine restarts instead of waiting for a person.",
-    variant: Variant::Vm,
-    seconds: 80,
-    allowed: &[
-        "is corrupted",
-        "I/O error",
-        "Failed to start",
-        "Failed to mount",
-        "Dependency failed for",
-        "Timed out waiting for device",
-        "emergency.target",
-    ],
-    run: |bench| {
+pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario::new(
+    "damaged_root_does_not_boot_and_does_not_hang",
+    "A root file system whose first block was changed is not mounted, and the machine restarts instead of waiting for a person.",
+    |bench| {
         let dir = scratch::dir("disk")?;
         let disk = copy(bench, &dir)?;
         disk.flip_bit(disk.partition("root-a")?, EROFS_UUID_AT)?;
@@ -81,7 +68,17 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario {
         ensure!(console.contains("data block 0 is corrupted"), "the restart has another reason than the damaged block");
         Ok(())
     },
-};
+)
+.seconds(80)
+.allow(&[
+    "is corrupted",
+    "I/O error",
+    "Failed to start",
+    "Failed to mount",
+    "Dependency failed for",
+    "Timed out waiting for device",
+    "emergency.target",
+]);
 
 fn copy(bench: &Bench<'_>, dir: &tempfile::TempDir) -> anyhow::Result<Disk> {
     Disk::copy_of(&bench.image()?, Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?)

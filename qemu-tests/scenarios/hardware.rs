@@ -8,23 +8,21 @@ use qemu_tests::scenario::{Bench, Scenario};
 use crate::provisioning;
 use crate::system::{has_address, root_device};
 
-pub(crate) const NVME: Scenario = Scenario {
-    name: "metal_boots_from_nvme",
-    promise: "The metal image boots from an NVMe disk, brings up an Intel network card, and does what a document in SMBIOS says.",
-    variant: Variant::Metal,
-    seconds: 110,
-    allowed: &[],
-    run: |bench| boots(bench, DiskBus::Nvme, "nvme"),
-};
+pub(crate) const NVME: Scenario = Scenario::new(
+    "metal_boots_from_nvme",
+    "The metal image boots from an NVMe disk, brings up an Intel network card, and does what a document in SMBIOS says.",
+    |bench| boots(bench, DiskBus::Nvme, "nvme"),
+)
+.on(Variant::Metal)
+.seconds(110);
 
-pub(crate) const AHCI: Scenario = Scenario {
-    name: "metal_boots_from_sata",
-    promise: "The metal image boots from a SATA disk, brings up an Intel network card, and powers off at the press of the button.",
-    variant: Variant::Metal,
-    seconds: 120,
-    allowed: &[],
-    run: |bench| boots(bench, DiskBus::Ahci, "sd"),
-};
+pub(crate) const AHCI: Scenario = Scenario::new(
+    "metal_boots_from_sata",
+    "The metal image boots from a SATA disk, brings up an Intel network card, and powers off at the press of the button.",
+    |bench| boots(bench, DiskBus::Ahci, "sd"),
+)
+.on(Variant::Metal)
+.seconds(120);
 
 fn boots(bench: &Bench<'_>, bus: DiskBus, disk: &str) -> anyhow::Result<()> {
     let mut spec = bench.spec()?;

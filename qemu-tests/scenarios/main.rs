@@ -2,13 +2,17 @@
 
 mod containers;
 mod damage;
+mod fleet;
 mod hardware;
+mod network;
 mod provisioning;
 mod secure_boot;
 mod slots;
 mod ssh;
 mod state;
 mod system;
+mod tpm;
+mod troubles;
 mod updates;
 
 use std::process::ExitCode;
@@ -48,17 +52,23 @@ const SCENARIOS: &[Scenario] = &[
     hardware::AHCI,
     secure_boot::SIGNED,
     secure_boot::OTHERS,
+    tpm::MEASURED,
     provisioning::EVERY_SOURCE,
     provisioning::SERIAL,
     provisioning::OEM,
     provisioning::SAMPLE_OF_2015,
     provisioning::BROKEN_DOCUMENT,
+    network::SWITCH,
+    fleet::ROLLOUT,
+    fleet::CUT_OFF,
     updates::TWICE,
     updates::BAD_DOCKER,
     updates::BAD_KERNEL,
     updates::BAD_ROOT,
     updates::INTERRUPTED,
     updates::REFUSED,
+    troubles::CLOCK,
+    troubles::FULL_DISK,
 ];
 
 fn main() -> ExitCode {

@@ -7,7 +7,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::qemu::machine::{CLOUD_CONFIG, Credential, FirmwareFile};
 use qemu_tests::disk::Disk;
 use qemu_tests::file_server::FileServer;
-use qemu_tests::images::Variant;
 use qemu_tests::media;
 use qemu_tests::scenario::{Bench, Check, Scenario};
 use qemu_tests::scratch;
@@ -92,14 +91,11 @@ pub(crate) const FW_CFG: Check = Check {
     },
 };
 
-pub(crate) const EVERY_SOURCE: Scenario = Scenario {
-    name: "every_local_source_is_found_in_its_order",
-    promise: "A document is found on the kernel command line, in SMBIOS, in fw_cfg, on a config drive, on a NoCloud disk and on the oem \
+pub(crate) const EVERY_SOURCE: Scenario = Scenario::new(
+    "every_local_source_is_found_in_its_order",
+    "A document is found on the kernel command line, in SMBIOS, in fw_cfg, on a config drive, on a NoCloud disk and on the oem \
               partition; where there are several, the one closest to this boot counts.",
-    variant: Variant::Vm,
-    seconds: 170,
-    allowed: &[],
-    run: |bench| {
+    |bench| {
         let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let server = FileServer::start(&[("/cloud-config.yaml", mark("cmdline").as_bytes())])?;
@@ -135,15 +131,13 @@ pub(crate) const EVERY_SOURCE: Scenario = Scenario {
         }
         Ok(())
     },
-};
+)
+.seconds(170);
 
-pub(crate) const SERIAL: Scenario = Scenario {
-    name: "serial_number_leads_to_a_seed",
-    promise: "A machine whose serial number says `ds=nocloud;s=URL` gets document and name from there.",
-    variant: Variant::Vm,
-    seconds: 100,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const SERIAL: Scenario = Scenario::new(
+    "serial_number_leads_to_a_seed",
+    "A machine whose serial number says `ds=nocloud;s=URL` gets document and name from there.",
+    |bench| {
         let server =
             FileServer::start(&[("/seed/user-data", mark("serial").as_bytes()), ("/seed/meta-data", b"local-hostname: seeded\n")])?;
         let mut spec = bench.spec()?;
@@ -155,15 +149,13 @@ pub(crate) const SERIAL: Scenario = Scenario {
         vm.guest().check(&format!("grep -qx serial {MARKS}/serial && test \"$(hostname)\" = seeded"))?;
         Ok(())
     },
-};
+)
+.seconds(100);
 
-pub(crate) const OEM: Scenario = Scenario {
-    name: "oem_partition_configures_a_machine",
-    promise: "What the maker puts on the oem partition configures a machine that nobody else configures.",
-    variant: Variant::Vm,
-    seconds: 100,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const OEM: Scenario = Scenario::new(
+    "oem_partition_configures_a_machine",
+    "What the maker puts on the oem partition configures a machine that nobody else configures.",
+    |bench| {
         let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let mut spec = bench.spec()?;
@@ -172,17 +164,14 @@ pub(crate) const OEM: Scenario = Scenario {
         vm.wait_for_boot()?;
         arrived(&vm, "oem")
     },
-};
+)
+.seconds(100);
 
-pub(crate) const SAMPLE_OF_2015: Scenario = Scenario {
-    name: "document_of_2015_on_a_config_drive",
-    promise: "A cluster document from 2015 on a config drive is applied: addresses are put in, the unit is in place and not started, and \
+pub(crate) const SAMPLE_OF_2015: Scenario = Scenario::new(
+    "document_of_2015_on_a_config_drive",
+    "A cluster document from 2015 on a config drive is applied: addresses are put in, the unit is in place and not started, and \
               the report says what this image does not have.",
-    variant: Variant::Vm,
-    seconds: 110,
-    // The discovery service of the document is out of reach here.
-    allowed: &["Failed to start", "Dependency failed for"],
-    run: |bench| {
+    |bench| {
         let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let ec2 = format!(r#"{{"instance-id": "i-2015", "local-ipv4": "{GUEST_IPV4}"}}"#);
@@ -207,16 +196,16 @@ pub(crate) const SAMPLE_OF_2015: Scenario = Scenario {
         ensure!(!vm.guest().run("grep -rqsF '$private_ipv4' /etc/systemd/system /run/systemd/system")?.success(), "a token stays");
         Ok(())
     },
-};
+)
+.seconds(110)
+// The discovery service of the document is out of reach here.
+.allow(&["Failed to start", "Dependency failed for"]);
 
-pub(crate) const BROKEN_DOCUMENT: Scenario = Scenario {
-    name: "broken_document_leaves_a_machine_one_can_log_in_to",
-    promise: "With a mistake in its document a machine still boots, lets in who the platform's metadata names, applies nothing of the \
+pub(crate) const BROKEN_DOCUMENT: Scenario = Scenario::new(
+    "broken_document_leaves_a_machine_one_can_log_in_to",
+    "With a mistake in its document a machine still boots, lets in who the platform's metadata names, applies nothing of the \
               document, and says file and line of the mistake.",
-    variant: Variant::Vm,
-    seconds: 110,
-    allowed: &["Failed to start"],
-    run: |bench| {
+    |bench| {
         let dir = scratch::dir("media")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary folder's name is not UTF-8")?;
         let key = String::from_utf8(ssh::credential()?.value).context("the public key is not UTF-8")?;
@@ -235,7 +224,9 @@ pub(crate) const BROKEN_DOCUMENT: Scenario = Scenario {
         ensure!(who == "core\nstill-here\n", "core is {who:?}");
         Ok(())
     },
-};
+)
+.seconds(110)
+.allow(&["Failed to start"]);
 
 /// The report of this boot, once it is there.
 fn report(vm: &Vm) -> anyhow::Result<Value> {

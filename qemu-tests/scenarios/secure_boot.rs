@@ -5,7 +5,6 @@ use camino::Utf8Path;
 use image_builder::cmd::Cmd;
 use image_builder::qemu::secure_boot::certificate_in;
 use qemu_tests::disk::Disk;
-use qemu_tests::images::Variant;
 use qemu_tests::pe;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::scratch;
@@ -15,13 +14,10 @@ const UKI: &str = "EFI/Linux/slipway-a.efi";
 /// What systemd-boot and OVMF say when a signature does not convince them.
 const REFUSALS: &[&str] = &["Access denied", "Access Denied", "Security violation", "Security Violation"];
 
-pub(crate) const SIGNED: Scenario = Scenario {
-    name: "secure_boot_accepts_our_image",
-    promise: "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot.",
-    variant: Variant::Vm,
-    seconds: 110,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const SIGNED: Scenario = Scenario::new(
+    "secure_boot_accepts_our_image",
+    "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot.",
+    |bench| {
         let mut spec = bench.spec()?;
         spec.enforce = Some(certificate_in(bench.keys()?.as_std_path())?);
         let vm = bench.start("vm", &spec)?;
@@ -34,15 +30,13 @@ pub(crate) const SIGNED: Scenario = Scenario {
         vm.guest().check("grep -qw slot=a /proc/cmdline")?;
         Ok(())
     },
-};
+)
+.seconds(110);
 
-pub(crate) const OTHERS: Scenario = Scenario {
-    name: "secure_boot_refuses_other_images",
-    promise: "With Secure Boot enforced, a UKI that is unsigned, changed by one bit, or signed by another key does not start.",
-    variant: Variant::Vm,
-    seconds: 70,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const OTHERS: Scenario = Scenario::new(
+    "secure_boot_refuses_other_images",
+    "With Secure Boot enforced, a UKI that is unsigned, changed by one bit, or signed by another key does not start.",
+    |bench| {
         let dir = scratch::dir("disk")?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
         let disk = Disk::copy_of(&bench.image()?, dir)?;
@@ -57,7 +51,8 @@ pub(crate) const OTHERS: Scenario = Scenario {
         }
         Ok(())
     },
-};
+)
+.seconds(70);
 
 fn is_refused(bench: &Bench<'_>, name: &str, disk: &Disk) -> anyhow::Result<()> {
     let mut spec = bench.spec()?;

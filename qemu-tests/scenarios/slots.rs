@@ -3,20 +3,16 @@
 use anyhow::ensure;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
-use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::scratch;
 use qemu_tests::vm::Vm;
 
 use crate::system::{booted_slot, loader_entries};
 
-pub(crate) const SECOND_SLOT: Scenario = Scenario {
-    name: "second_slot_boots_once_on_request",
-    promise: "The same UKI boots from slot b when a reboot asks for it, with b's partitions; the reboot after that goes back to a.",
-    variant: Variant::Vm,
-    seconds: 270,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const SECOND_SLOT: Scenario = Scenario::new(
+    "second_slot_boots_once_on_request",
+    "The same UKI boots from slot b when a reboot asks for it, with b's partitions; the reboot after that goes back to a.",
+    |bench| {
         let dir = scratch::dir("disk")?;
         let disk = with_second_slot(bench, &dir)?;
         let mut spec = bench.spec()?;
@@ -39,22 +35,13 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario {
         ensure!(booted_slot(&vm)? == 'a', "slot b stayed, although nothing committed it");
         Ok(())
     },
-};
+)
+.seconds(270);
 
-pub(crate) const EMPTY_SLOT: Scenario = Scenario {
-    name: "slot_without_a_root_gives_way",
-    promise: "A UKI in the wrong slot cannot boot a root that is not its own: the machine reboots by itself into the good slot.",
-    variant: Variant::Vm,
-    seconds: 260,
-    allowed: &[
-        "Failed to start",
-        "Failed to mount",
-        "Dependency failed for",
-        "Timed out waiting for device",
-        "emergency.target",
-        "I/O error",
-    ],
-    run: |bench| {
+pub(crate) const EMPTY_SLOT: Scenario = Scenario::new(
+    "slot_without_a_root_gives_way",
+    "A UKI in the wrong slot cannot boot a root that is not its own: the machine reboots by itself into the good slot.",
+    |bench| {
         let vm = bench.start("vm", &bench.spec()?)?;
         let boot = vm.wait_for_boot()?;
         vm.guest().check_for("cd /boot/EFI/Linux && cp slipway-a.efi slipway-b.efi && sync", 12)?;
@@ -68,7 +55,9 @@ pub(crate) const EMPTY_SLOT: Scenario = Scenario {
         ensure!(starts >= 3, "the firmware started {starts} times: slot b was never tried");
         Ok(())
     },
-};
+)
+.seconds(260)
+.allow(&["Failed to start", "Failed to mount", "Dependency failed for", "Timed out waiting for device", "emergency.target", "I/O error"]);
 
 /// A copy of the image whose slot b holds the same release as slot a, as after an update.
 fn with_second_slot(bench: &Bench<'_>, dir: &tempfile::TempDir) -> anyhow::Result<Disk> {

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, ensure};
 use camino::Utf8Path;
-use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Check, Scenario};
 use qemu_tests::vm::{DISK_BYTES, Vm};
 
@@ -29,14 +28,11 @@ pub(crate) const FILLS_THE_DISK: Check = Check {
     },
 };
 
-pub(crate) const SURVIVES: Scenario = Scenario {
-    name: "state_survives_reboot_and_crash",
-    promise: "Changes under /etc, /var and /home, the machine's identity and its ssh host keys survive a reboot and a kernel panic, \
+pub(crate) const SURVIVES: Scenario = Scenario::new(
+    "state_survives_reboot_and_crash",
+    "Changes under /etc, /var and /home, the machine's identity and its ssh host keys survive a reboot and a kernel panic, \
               after which the machine comes back by itself.",
-    variant: Variant::Vm,
-    seconds: 280,
-    allowed: &["Kernel panic"],
-    run: |bench| {
+    |bench| {
         let vm = bench.start("vm", &bench.spec()?)?;
         vm.wait_for_boot()?;
         change(&vm)?;
@@ -51,7 +47,9 @@ pub(crate) const SURVIVES: Scenario = Scenario {
         ensure!(remembered(&vm)? == before, "after a crash the host remembers\n{}\ninstead of\n{before}", remembered(&vm)?);
         vm.power_off()
     },
-};
+)
+.seconds(280)
+.allow(&["Kernel panic"]);
 
 /// A new file, a changed file and a removed file in /etc, and files where users and services keep theirs.
 fn change(vm: &Vm) -> anyhow::Result<()> {

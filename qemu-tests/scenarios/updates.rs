@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use camino::Utf8Path;
-use qemu_tests::images::Variant;
 use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scratch;
 use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::{Spec, Vm};
 use serde_json::Value;
@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::system::booted_slot;
 
 /// The release that machines start from: the release suite alone.
-const INITIAL: &str = "1.0.0";
+pub(crate) const INITIAL: &str = "1.0.0";
 /// The same OS with all updates of its suite.
-const UPDATED: &str = "1.0.1";
+pub(crate) const UPDATED: &str = "1.0.1";
 /// The same once more.
 const NEXT: &str = "1.0.2";
 /// Docker does not start in it.
@@ -24,23 +24,22 @@ const WITHOUT_DOCKER: &str = "1.0.3";
 const PANICS: &str = "1.0.4";
 
 /// How long a release may take from the check until the machine answers from its new slot, in KVM seconds.
-const UPDATE_SECS: u64 = 160;
+pub(crate) const UPDATE_SECS: u64 = 160;
 /// How long a trial may take to be committed after the machine answers, in KVM seconds.
-const COMMIT_SECS: u64 = 90;
+pub(crate) const COMMIT_SECS: u64 = 90;
 
-pub(crate) const TWICE: Scenario = Scenario {
-    name: "updates_twice_and_keeps_everything",
-    promise: "A machine on 1.0.0 moves to 1.0.1 and 1.0.2 by itself, slots A, B, A; Docker volumes and changes in /etc are still there.",
-    variant: Variant::Vm,
-    seconds: 560,
-    allowed: &[],
-    run: |bench| {
+pub(crate) const TWICE: Scenario = Scenario::new(
+    "updates_twice_and_keeps_everything",
+    "A machine on 1.0.0 moves to 1.0.1 and 1.0.2 by itself, slots A, B, A; Docker volumes and changes in /etc are still there. \
+     A server restored from yesterday's backup does not take it back.",
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
         let vm = &fleet.vm;
         vm.guest().check(
             "echo kept > /etc/slipway-probe && echo '# kept' >> /etc/hosts && docker volume create probe && \
              echo kept > /var/lib/docker/volumes/probe/_data/file && sync",
         )?;
+        let mut yesterday = None;
         for (version, slot) in [(UPDATED, 'b'), (NEXT, 'a')] {
             let boot = vm.wait_for_agent()?;
             fleet.server.roll_out(version)?;
@@ -52,52 +51,50 @@ pub(crate) const TWICE: Scenario = Scenario {
             vm.guest().check("grep -qx kept /etc/slipway-probe && tail -n1 /etc/hosts | grep -qx '# kept'")?;
             vm.guest().check("docker volume ls -q | grep -qx probe && grep -qx kept /var/lib/docker/volumes/probe/_data/file")?;
             fleet.server_knows(|machine| machine["version"] == version)?;
+            if yesterday.is_none() {
+                yesterday = Some(fleet.server.back_up()?);
+                // From here on the list of releases is a newer one.
+                let publisher = Thief::new(bench, &fleet.server, NEXT)?;
+                publisher.sign_with(&bench.keys()?, jiff::Timestamp::now(), |_| {})?;
+            }
         }
+        let yesterday = yesterday.context("nothing was backed up")?;
         let boot = vm.reboot()?;
         ensure!(booted_slot(vm)? == 'a', "the committed slot does not stay ({boot})");
-        Ok(())
-    },
-};
 
-pub(crate) const BAD_DOCKER: Scenario = Scenario {
-    name: "release_without_docker_is_rolled_back_and_quarantined",
-    promise: "A release whose Docker does not start is left again by itself, is never tried again, and the server shows the cause.",
-    variant: Variant::Vm,
-    seconds: 480,
-    allowed: &["Failed to start", "Dependency failed for"],
-    run: |bench| {
+        // The server is lost, and comes back as it was before all this.
+        fleet.server.restore(&yesterday)?;
+        fleet.stays_on(NEXT)
+    },
+)
+.seconds(560);
+
+pub(crate) const BAD_DOCKER: Scenario = Scenario::new(
+    "release_without_docker_is_rolled_back_and_quarantined",
+    "A release whose Docker does not start is left again by itself, is never tried again, and the server shows the cause.",
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
         fleet.falls_back_from(WITHOUT_DOCKER, "docker")
     },
-};
+)
+.seconds(480)
+.allow(&["Failed to start", "Dependency failed for"]);
 
-pub(crate) const BAD_KERNEL: Scenario = Scenario {
-    name: "release_that_panics_is_rolled_back_and_quarantined",
-    promise: "A release whose kernel panics gives way to the old one by itself and is never tried again.",
-    variant: Variant::Vm,
-    seconds: 420,
-    allowed: &["Kernel panic", "Unable to mount root"],
-    run: |bench| {
+pub(crate) const BAD_KERNEL: Scenario = Scenario::new(
+    "release_that_panics_is_rolled_back_and_quarantined",
+    "A release whose kernel panics gives way to the old one by itself and is never tried again.",
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"immediate\"\nwait-for-users = \"0s\"")?;
         fleet.falls_back_from(PANICS, "trial")
     },
-};
+)
+.seconds(420)
+.allow(&["Kernel panic", "Unable to mount root"]);
 
-pub(crate) const BAD_ROOT: Scenario = Scenario {
-    name: "root_corrupted_after_the_flip_is_rolled_back",
-    promise: "A root that is damaged between the flip and the reboot does not run: verity refuses it and the old slot comes back.",
-    variant: Variant::Vm,
-    seconds: 420,
-    allowed: &[
-        "Failed to start",
-        "Failed to mount",
-        "Dependency failed for",
-        "Timed out waiting for device",
-        "emergency.target",
-        "I/O error",
-        "corrupted",
-    ],
-    run: |bench| {
+pub(crate) const BAD_ROOT: Scenario = Scenario::new(
+    "root_corrupted_after_the_flip_is_rolled_back",
+    "A root that is damaged between the flip and the reboot does not run: verity refuses it and the old slot comes back.",
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"")?;
         let vm = &fleet.vm;
         fleet.server.roll_out(UPDATED)?;
@@ -109,16 +106,23 @@ pub(crate) const BAD_ROOT: Scenario = Scenario {
         fleet.wait_for_other_boot(&boot)?;
         fleet.is_back_on(INITIAL, UPDATED, "trial")
     },
-};
+)
+.seconds(420)
+.allow(&[
+    "Failed to start",
+    "Failed to mount",
+    "Dependency failed for",
+    "Timed out waiting for device",
+    "emergency.target",
+    "I/O error",
+    "corrupted",
+]);
 
-pub(crate) const INTERRUPTED: Scenario = Scenario {
-    name: "interruptions_lose_nothing",
-    promise: "When the server goes away or the power fails in the middle of an update, the machine goes on with what it has; when the \
+pub(crate) const INTERRUPTED: Scenario = Scenario::new(
+    "interruptions_lose_nothing",
+    "When the server goes away or the power fails in the middle of an update, the machine goes on with what it has; when the \
               power fails in the middle of the trial, the old release comes back.",
-    variant: Variant::Vm,
-    seconds: 520,
-    allowed: &[],
-    run: |bench| {
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"\nwait-for-users = \"0s\"")?;
         let vm = &fleet.vm;
         fleet.limit_bandwidth(4 << 20)?;
@@ -147,16 +151,14 @@ pub(crate) const INTERRUPTED: Scenario = Scenario {
         fleet.wait_for_other_boot(&trial)?;
         fleet.is_back_on(INITIAL, UPDATED, "trial")
     },
-};
+)
+.seconds(520);
 
-pub(crate) const REFUSED: Scenario = Scenario {
-    name: "what_is_not_signed_for_this_machine_now_is_refused",
-    promise: "Metadata by other keys, expired or older metadata, and releases for another version, architecture or image are refused \
+pub(crate) const REFUSED: Scenario = Scenario::new(
+    "what_is_not_signed_for_this_machine_now_is_refused",
+    "Metadata by other keys, expired or older metadata, and releases for another version, architecture or image are refused \
               with a reason, and nothing was written; without an update in sight the machine writes to its state partition alone.",
-    variant: Variant::Vm,
-    seconds: 300,
-    allowed: &[],
-    run: |bench| {
+    |bench| {
         let fleet = Fleet::start(bench, INITIAL, "strategy = \"off\"")?;
         let guest = fleet.vm.guest();
         let written = "cat /sys/class/block/vda[2-6]/stat | awk '{ print $5, $7 }'; find /boot -type f -exec sha256sum {} +";
@@ -190,7 +192,8 @@ pub(crate) const REFUSED: Scenario = Scenario {
         ensure!(guest.check(written)?.stdout == before, "something was written");
         Ok(())
     },
-};
+)
+.seconds(300);
 
 /// Somebody who has the server's disk, and sometimes keys.
 struct Thief {
@@ -205,7 +208,7 @@ impl Thief {
         let name = format!("targets/slipway-vm-{version}-amd64/release.json");
         let bytes = std::fs::read(bench.images().repository().join(&name)).with_context(|| format!("reading {name}"))?;
         let release = payload::Release::parse(&bytes).context("reading the release")?;
-        let dir = tempfile::tempdir().context("making a folder")?;
+        let dir = scratch::dir("thief")?;
         Ok(Self { dir, served: server.data().join("repository"), release })
     }
 
@@ -273,50 +276,54 @@ impl Thief {
     }
 }
 
+/// Tells a machine's updater about the server, and never to ask it by itself; `more` is added, `reboot` says when to reboot.
+pub(crate) fn configure(vm: &Vm, more: &str, reboot: &str) -> anyhow::Result<()> {
+    let url = UpdateServer::guest_url();
+    let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{reboot}\n[health]\ndeadline = \"4m\"\n");
+    vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
+}
+
 /// A server and a machine that knows it.
-struct Fleet {
-    server: UpdateServer,
-    vm: Arc<Vm>,
+pub(crate) struct Fleet {
+    pub(crate) server: UpdateServer,
+    pub(crate) vm: Arc<Vm>,
     reboot: &'static str,
 }
 
 impl Fleet {
-    fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn start(bench: &Bench<'_>, version: &str, reboot: &'static str) -> anyhow::Result<Self> {
         let server = UpdateServer::start(bench.logs())?;
         server.publish(&bench.images().repository())?;
         let mut spec = Spec::new(bench.images().release(version)?);
         spec.services = vec![server.service()];
-        let vm = bench.start("vm", &spec)?;
-        vm.wait_for_boot()?;
+        let vm = bench.fork("vm", &spec)?;
         let fleet = Self { server, vm, reboot };
         fleet.configure("")?;
         Ok(fleet)
     }
 
     fn configure(&self, more: &str) -> anyhow::Result<()> {
-        let url = UpdateServer::guest_url();
-        let text = format!("server = \"{url}\"\n{more}\n[check]\nfirst = \"1h\"\n[reboot]\n{}\n[health]\ndeadline = \"4m\"\n", self.reboot);
-        self.vm.guest().write_file(Utf8Path::new("/etc/slipway/updater.toml"), text.as_bytes())
+        configure(&self.vm, more, self.reboot)
     }
 
-    fn limit_bandwidth(&self, bytes: u64) -> anyhow::Result<()> {
+    pub(crate) fn limit_bandwidth(&self, bytes: u64) -> anyhow::Result<()> {
         self.configure(&format!("bandwidth-limit = {bytes}"))
     }
 
     /// What `updater status` says; nothing while the machine is between two boots, or the daemon is not up yet.
-    fn status(&self) -> Option<Value> {
+    pub(crate) fn status(&self) -> Option<Value> {
         let output = self.vm.guest().run("updater status --json").ok()?;
         serde_json::from_str(&output.stdout).ok()
     }
 
     /// Stages what the server offers, and waits for it.
-    fn apply(&self) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self) -> anyhow::Result<()> {
         self.vm.guest().check_for("updater apply", UPDATE_SECS)?;
         Ok(())
     }
 
     /// A person asks for the update and hears why not.
-    fn refuses(&self, what: &str, word: &str) -> anyhow::Result<()> {
+    pub(crate) fn refuses(&self, what: &str, word: &str) -> anyhow::Result<()> {
         let output = self.vm.guest().run_for("updater apply", UPDATE_SECS)?;
         let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
         ensure!(!output.success(), "{what}: it was taken");
@@ -325,7 +332,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_progress(&self, percent: u64) -> anyhow::Result<()> {
         self.vm.wait(&format!("{percent} % are written"), UPDATE_SECS, || {
             let status = self.status().unwrap_or_default();
             let (done, total) = (status["progress"]["done"].as_u64(), status["progress"]["total"].as_u64());
@@ -349,7 +356,7 @@ impl Fleet {
         })
     }
 
-    fn bootable_entries(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn bootable_entries(&self) -> anyhow::Result<Vec<String>> {
         let output = self.vm.guest().check("cd /boot/EFI/Linux && ls -1d *.efi")?;
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
@@ -360,6 +367,18 @@ impl Fleet {
             let page = self.server.machine(&id)?;
             Ok(good(&page["machine"]).then_some(()))
         })
+    }
+
+    /// A server that offers older things moves nobody.
+    fn stays_on(&self, version: &str) -> anyhow::Result<()> {
+        let boot = self.vm.wait_for_agent()?;
+        let check = self.vm.guest().run("updater check")?;
+        let said = format!("{}{}", check.stdout, check.stderr).to_lowercase();
+        ensure!(said.contains("older") || said.contains("newer") || said.contains("up to date"), "a check says: {check}");
+        let status = self.status().context("the daemon does not answer")?;
+        ensure!(status["version"] == version && status["state"] == "idle", "it does not stay where it is: {status}");
+        ensure!(self.vm.guest().boot_id()? == boot, "it went somewhere");
+        Ok(())
     }
 
     /// Rolls out a bad release and sees it go.

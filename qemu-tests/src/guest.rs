@@ -143,6 +143,13 @@ impl Guest {
         self.request("ping", 0, b"", self.pace.limit(PING)).map(|reply| reply.word)
     }
 
+    /// Ends the connection; the next request makes a new one.
+    pub(crate) fn hang_up(&self) {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        channel.stream = None;
+        channel.rest.clear();
+    }
+
     /// Writes a file in the guest.
     pub fn write_file(&self, path: &Utf8Path, content: &[u8]) -> anyhow::Result<()> {
         self.check(&format!("mkdir -p \"$(dirname {path})\" && : > {path}"))?;

@@ -1,7 +1,9 @@
 //! Boots the images that were built, in QEMU, and proves the promises on them.
 //!
 //! [`scenario`] runs promises with their proofs, [`vm`] is one machine, [`guest`] runs commands in it over a channel that
-//! needs nothing in the image ([`agent`]). [`pace`] knows how long things may take here, [`console`] reads serial logs,
+//! needs nothing in the image ([`agent`]). [`template`] forks machines that have booted, [`identity`] tells them apart,
+//! [`card`] plugs network cards into them, and [`switch`] joins them; [`budget`] decides how many run at a time.
+//! [`pace`] knows how long things may take here, [`console`] reads serial logs,
 //! [`media`] makes disks with a configuration and [`file_server`] serves one,
 //! [`disk`] and [`pe`] do wilful damage, [`images`] finds what was built, [`report`] writes the result for CI.
 //!
@@ -17,12 +19,20 @@
 //! # anyhow::Ok(())
 //! ```
 
+/// The examples of the guide, which are tested as part of this library's documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+struct Guide;
+
 pub mod agent;
+pub mod budget;
+pub mod card;
 pub mod cli;
 pub mod console;
 pub mod disk;
 pub mod file_server;
 pub mod guest;
+pub mod identity;
 pub mod images;
 pub mod media;
 pub mod pace;
@@ -35,8 +45,9 @@ pub mod report;
 pub mod scenario;
 pub mod scratch;
 pub mod shell;
-pub mod slots;
 pub mod snooze;
+pub mod switch;
+pub mod template;
 pub mod tpm;
 pub mod update_server;
 pub mod vm;

@@ -62,13 +62,23 @@ impl Deadline {
     }
 
     /// Asks `condition` again and again until it gives something; `what` is awaited, for the error.
-    pub fn wait<T>(self, what: &str, mut condition: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    pub fn wait<T>(self, what: &str, condition: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+        self.wait_every(INTERVAL, what, condition)
+    }
+
+    /// Like [`Deadline::wait`], looking as often as `interval` says.
+    pub fn wait_every<T>(
+        self,
+        interval: Duration,
+        what: &str,
+        mut condition: impl FnMut() -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
         loop {
             if let Some(value) = condition()? {
                 return Ok(value);
             }
             let Some(left) = self.left() else { anyhow::bail!("{what}: not within {} s", self.limit.as_secs()) };
-            std::thread::sleep(INTERVAL.min(left));
+            std::thread::sleep(interval.min(left));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::snooze::SnoozeList;
 use crate::vm::Spec;
 
 /// Machines at a time: two emulated ones already keep a small host busy.
-pub const MAX_VMS: usize = 2;
+pub const MAX_VMS: u32 = 2;
 
 /// Directory below the logs for files that the shared machine needs.
 const SHARED_FILES: &str = "shared-files";
@@ -42,8 +42,8 @@ pub struct Options {
     pub images: Images,
     /// Where logs and reports go.
     pub logs: Utf8PathBuf,
-    /// Machines at a time.
-    pub vms: usize,
+    /// Busy machines at a time.
+    pub vms: u32,
     /// Whether the logs of what passed are kept too, with its machines.
     pub keep: bool,
     /// Whether the list of known failures is heeded.
@@ -131,7 +131,7 @@ impl Plan {
         crate::scratch::finish();
         let cases = suite.cases();
         let page = report::write(&options.logs, &cases, jiff::Timestamp::now()).context("writing the reports")?;
-        Ok(Conclusion { failed: conclusion.has_failed(), cases, page, host: suite.host().choice.to_string() })
+        Ok(Conclusion { failed: conclusion.has_failed(), cases, page, host: suite.host().choice.to_string(), notes: suite.notes() })
     }
 }
 
@@ -145,6 +145,8 @@ fn fits(name: &str, word: &str, names: &[&str]) -> bool {
 pub struct Conclusion {
     /// Whether a promise is broken that is not excused.
     pub failed: bool,
+    /// What did not go as it should but was made good.
+    pub notes: Vec<String>,
     /// Every result.
     pub cases: Vec<Case>,
     /// The page with all of it.
@@ -158,6 +160,7 @@ impl Conclusion {
     #[must_use]
     pub fn advice(&self) -> String {
         let mut text = format!("report: {}", self.page);
+        self.notes.iter().for_each(|note| text.push_str(&format!("\nnote: {note}")));
         for case in self.cases.iter().filter(|case| case.outcome.story().is_some()) {
             // Writing to a string cannot fail.
             let _ = write!(
@@ -176,10 +179,18 @@ impl Conclusion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Need;
     use crate::images::Variant;
 
-    const SCENARIO: Scenario =
-        Scenario { name: "boots", promise: "It boots.", variant: Variant::Vm, seconds: 10, allowed: &[], run: |_| Ok(()) };
+    const SCENARIO: Scenario = Scenario {
+        name: "boots",
+        promise: "It boots.",
+        variant: Variant::Vm,
+        needs: Need::ONE,
+        seconds: 10,
+        allowed: &[],
+        run: |_| Ok(()),
+    };
 
     const PLAN: Plan = Plan {
         checks: &[Check { name: "swarm_runs", promise: "Swarm runs.", run: |_| Ok(()) }],

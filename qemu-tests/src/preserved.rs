@@ -33,6 +33,7 @@ const MACHINE: &str = "machine.json";
 const MEMORY: &str = "memory.zst";
 const DISK: &str = "disk.qcow2";
 const VARIABLES: &str = "vars.fd";
+const BASE: &str = "base.qcow2";
 
 /// What is needed to start QEMU again.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,6 +63,13 @@ pub fn preserve(qmp: &mut Qmp, args: &[String], pace: Pace, scratch: &Utf8Path, 
     let path = dir.join(MACHINE);
     std::fs::write(&path, kept).with_context(|| format!("writing {path}"))?;
     memory.context("only the disk was kept, the memory was not")
+}
+
+/// Copies the disk under a preserved one to it: that of a template, which ends with the run.
+pub fn keep_base(base: &Utf8Path, dir: &Utf8Path) -> anyhow::Result<()> {
+    copy(base, &dir.join(BASE))?;
+    let moved = Cmd::new("qemu-img").args(["rebase", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", BASE]).arg(dir.join(DISK));
+    moved.run().with_context(|| format!("putting {BASE} under {DISK} in {dir}"))
 }
 
 fn copy(from: &Utf8Path, to: &Utf8Path) -> anyhow::Result<()> {

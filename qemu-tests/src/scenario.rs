@@ -11,12 +11,20 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::budget::{Budget, Need, Share};
 use crate::console;
 use crate::images::{Images, Variant};
 use crate::plan::Options;
 use crate::report::{Case, Outcome};
-use crate::slots::{Slot, Slots};
+use crate::switch::Switch;
+use crate::template::Templates;
 use crate::vm::{Host, SETTLE_SECS, Spec, Vm};
+
+/// Decides which frames a lossy cable loses: the same ones in each run.
+const SWITCH_SEED: u64 = 1;
+
+/// How long a scenario takes that does not say so: a boot and something small.
+const USUAL_SECONDS: u32 = 90;
 
 /// A promise and how to see that it is kept.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +35,46 @@ pub struct Scenario {
     pub promise: &'static str,
     /// The image it is about.
     pub variant: Variant,
+    /// What its machines take; waiting for its turn goes by it.
+    pub needs: Need,
     /// About how long it takes when emulated, in seconds; the longest are started first.
     pub seconds: u32,
     /// Words that its console may contain although they are bad elsewhere.
     pub allowed: &'static [&'static str],
     /// The proof.
     pub run: fn(&Bench) -> anyhow::Result<()>,
+}
+
+impl Scenario {
+    /// A scenario with one machine of the image for virtual machines that takes about a minute and a half.
+    #[must_use]
+    pub const fn new(name: &'static str, promise: &'static str, run: fn(&Bench) -> anyhow::Result<()>) -> Self {
+        Self { name, promise, variant: Variant::Vm, needs: Need::ONE, seconds: USUAL_SECONDS, allowed: &[], run }
+    }
+
+    /// The same on another image.
+    #[must_use]
+    pub const fn on(self, variant: Variant) -> Self {
+        Self { variant, ..self }
+    }
+
+    /// The same with that many machines.
+    #[must_use]
+    pub const fn needs(self, needs: Need) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// About how long it takes when emulated, in seconds.
+    #[must_use]
+    pub const fn seconds(self, seconds: u32) -> Self {
+        Self { seconds, ..self }
+    }
+
+    /// Words that its consoles may say although they are bad elsewhere.
+    #[must_use]
+    pub const fn allow(self, allowed: &'static [&'static str]) -> Self {
+        Self { allowed, ..self }
+    }
 }
 
 /// A check on the machine that all checks share. It leaves the machine as it found it.
@@ -51,7 +93,8 @@ pub struct Check {
 pub struct Suite {
     options: Options,
     host: Host,
-    slots: Arc<Slots>,
+    budget: Arc<Budget>,
+    templates: Templates,
     cases: Mutex<Vec<Case>>,
     shared: Shared,
     /// Why a failure of a scenario does not count, by its name.
@@ -64,8 +107,8 @@ impl Suite {
     pub fn new(options: Options, checks: &[&'static str], shared: Spec, excuses: BTreeMap<String, String>) -> anyhow::Result<Self> {
         let host = Host::probe()?;
         let shared = Shared { spec: shared, order: checks.to_vec(), state: Mutex::default(), changed: Condvar::new() };
-        let slots = Slots::new(options.vms);
-        Ok(Self { options, host, slots, cases: Mutex::default(), shared, excuses })
+        let (budget, templates) = (Budget::new(options.vms), Templates::new(options.logs.clone()));
+        Ok(Self { options, host, budget, templates, cases: Mutex::default(), shared, excuses })
     }
 
     /// What this host can do.
@@ -76,19 +119,19 @@ impl Suite {
 
     /// Runs one scenario; the error is the whole story for the one who reads it.
     pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
-        let slot = self.slots.take(scenario.seconds);
+        let share = self.budget.take(scenario.needs, scenario.seconds);
         let begun = Instant::now();
         let bench = Bench { suite: self, scenario: *scenario, logs: self.options.logs.join(scenario.name), vms: Mutex::default() };
         let result = bench.prepare().and_then(|()| guarded(|| (scenario.run)(&bench))).and_then(|()| bench.scan());
         let result = bench.finish(result);
-        drop(slot);
+        drop(share);
         self.record(scenario.name, scenario.variant, scenario.promise, begun, bench.logs, result)
     }
 
     /// Runs one check on the shared machine, when its turn comes.
     pub fn run_check(&self, check: &Check) -> Result<(), String> {
         let mut state = self.shared.wait_for_turn(check.name);
-        state.slot.get_or_insert_with(|| self.slots.take(SHARED_SECONDS));
+        state.share.get_or_insert_with(|| self.budget.take(Need::ONE, SHARED_SECONDS));
         let begun = Instant::now();
         let result = state.machine(self).and_then(|vm| guarded(|| (check.run)(&vm)));
         state.turn += 1;
@@ -103,7 +146,7 @@ impl Suite {
         }
         if state.turn == self.shared.order.len() {
             result = state.stop(result, self.options.keep);
-            state.slot = None;
+            state.share = None;
         }
         if result.is_err() {
             result = result.map_err(|story| format!("{story}\nlogs: {}", self.shared.logs(self)));
@@ -117,6 +160,12 @@ impl Suite {
     #[must_use]
     pub fn cases(&self) -> Vec<Case> {
         self.cases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What did not go as it should but was made good.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.templates.notes()
     }
 
     fn record(
@@ -188,6 +237,19 @@ impl Bench<'_> {
         Ok(vm)
     }
 
+    /// Like [`Bench::start`], and the machine has booted: it is a fork of one that did. For everything but first boots,
+    /// boot counting and measured boots.
+    pub fn fork(&self, name: &str, spec: &Spec) -> anyhow::Result<Arc<Vm>> {
+        let vm = Arc::new(self.suite.templates.start(name, spec, &self.suite.host, &self.logs.join(name))?);
+        self.vms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&vm));
+        Ok(vm)
+    }
+
+    /// A switch for the machines of this scenario; what passes is kept beside the logs.
+    pub fn switch(&self, ports: u8) -> anyhow::Result<Switch> {
+        Switch::start(ports, SWITCH_SEED, &self.logs.join("network.pcap"))
+    }
+
     fn prepare(&self) -> anyhow::Result<()> {
         clear(&self.logs)
     }
@@ -240,7 +302,7 @@ struct SharedState {
     turn: usize,
     vm: Option<Result<Arc<Vm>, String>>,
     /// Its place, from the first check to the last.
-    slot: Option<Slot>,
+    share: Option<Share>,
     failed: bool,
 }
 

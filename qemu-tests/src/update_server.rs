@@ -123,6 +123,29 @@ impl UpdateServer {
         Ok(())
     }
 
+    /// Copies all it has, as a nightly backup does; it is not running meanwhile.
+    pub fn back_up(&self) -> anyhow::Result<tempfile::TempDir> {
+        let copy = crate::scratch::dir("backup")?;
+        self.stop();
+        Cmd::new("cp").args(["-a", "--reflink=auto", "--"]).arg(&self.data).arg(copy.path()).run().context("backing up the server")?;
+        self.resume()?;
+        Ok(copy)
+    }
+
+    /// Puts a backup in the place of all it has.
+    pub fn restore(&self, backup: &tempfile::TempDir) -> anyhow::Result<()> {
+        self.stop();
+        std::fs::remove_dir_all(&self.data).with_context(|| format!("removing {}", self.data))?;
+        let name = self.data.file_name().context("the server's data has no name")?;
+        Cmd::new("cp")
+            .args(["-a", "--reflink=auto", "--"])
+            .arg(backup.path().join(name))
+            .arg(&self.data)
+            .run()
+            .context("restoring the server")?;
+        self.resume()
+    }
+
     /// Sends it a repository of releases.
     pub fn publish(&self, repository: &Utf8Path) -> anyhow::Result<()> {
         let to = Destination { server: &self.url(), token: &self.token };

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ const SHUTDOWN_SECS: u64 = 18;
 const MAX_BOOTS: usize = 2;
 /// How long QEMU may take to open its control socket.
 const QEMU_START: Duration = Duration::from_secs(30);
+/// How often the control socket is looked for: it is there after some hundredths of a second, and a fork waits for it.
+const QEMU_INTERVAL: Duration = Duration::from_millis(10);
 
 const SERIAL_LOG: &str = "serial.log";
 /// Directory below a machine's logs with the machine as it was left.
@@ -132,28 +135,80 @@ pub struct Vm {
     child: Mutex<Child>,
     guest: Guest,
     qmp: Mutex<Qmp>,
-    forwards: Vec<Forward>,
+    forwards: Mutex<Vec<Forward>>,
     logs: Utf8PathBuf,
     booted: Mutex<Option<Duration>>,
-    args: Vec<String>,
+    /// What QEMU has to be started with to wake the machine up later; a card that is plugged in adds to it.
+    args: Mutex<Vec<String>>,
+    /// A disk under its own that does not outlive the run.
+    base: Option<Utf8PathBuf>,
     // Ends after QEMU.
     _tpm: Option<Tpm>,
+    /// Cards that were plugged in while it ran; see [`crate::card`].
+    cards: AtomicU32,
     // Sockets, overlay and variable store; removed after QEMU is gone.
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
+}
+
+/// A directory for one machine's sockets, overlay and variable store, removed with it.
+///
+/// Unix sockets have short names, so this is not below the (possibly deep) log directory.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: Utf8PathBuf,
+    _held: tempfile::TempDir,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let held = crate::scratch::dir("vm")?;
+        let path = Utf8Path::from_path(held.path()).context("the temporary directory's name is not UTF-8")?.to_owned();
+        Ok(Self { path, _held: held })
+    }
+
+    pub(crate) fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+/// How QEMU is started, beside the machine itself.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) machine: &'a Machine,
+    /// Arguments after the machine's own.
+    pub(crate) more: Vec<String>,
+    /// The same for waking the machine up after it was preserved.
+    pub(crate) wake: Vec<String>,
+    /// A disk under the machine's that does not outlive the run.
+    pub(crate) base: Option<Utf8PathBuf>,
+    pub(crate) tpm: Option<Tpm>,
+}
+
+impl<'a> Start<'a> {
+    pub(crate) fn of(machine: &'a Machine) -> Self {
+        Self { machine, more: Vec::new(), wake: Vec::new(), base: None, tpm: None }
+    }
 }
 
 impl Vm {
     /// Starts a machine; its logs go to `logs`. It is not waited for: see [`Vm::wait_for_agent`].
     pub fn start(name: &str, spec: &Spec, host: &Host, logs: &Utf8Path) -> anyhow::Result<Self> {
-        // Unix sockets have short names, so this is not below the (possibly deep) log directory.
-        let scratch = crate::scratch::dir("vm")?;
-        let dir = Utf8Path::from_path(scratch.path()).context("the temporary directory's name is not UTF-8")?;
+        let scratch = Scratch::new()?;
         std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;
-        let tpm = spec.tpm.then(|| Tpm::start(dir, logs)).transpose()?;
-        let mut machine = describe(name, spec, host, dir, logs)?;
+        let tpm = spec.tpm.then(|| Tpm::start(scratch.path(), logs)).transpose()?;
+        let mut machine = describe(name, spec, host, scratch.path(), logs)?;
         machine.tpm = tpm.as_ref().map(|tpm| tpm.socket.clone());
         overlay::create(spec.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(spec.disk_bytes))?;
-        let args = machine.args();
+        Self::launch(Start { tpm, ..Start::of(&machine) }, host, logs, scratch)
+    }
+
+    /// Starts QEMU.
+    pub(crate) fn launch(start: Start<'_>, host: &Host, logs: &Utf8Path, scratch: Scratch) -> anyhow::Result<Self> {
+        let (dir, machine) = (scratch.path(), start.machine);
+        std::fs::create_dir_all(logs).with_context(|| format!("making {logs}"))?;
+        let mut args = machine.args();
+        let wake = args.iter().chain(&start.wake).cloned().collect();
+        args.extend(start.more);
         let command = logs.join("qemu-command.txt");
         std::fs::write(&command, Cmd::new(PROGRAM).args(&args).line() + "\n").with_context(|| format!("writing {command}"))?;
         let log_path = logs.join("qemu.log");
@@ -166,16 +221,18 @@ impl Vm {
         })?;
         let pace = host.pace();
         Ok(Self {
-            name: name.to_owned(),
+            name: machine.name.clone(),
             pace,
             child: Mutex::new(child),
             guest: Guest::new(dir.join("agent"), pace),
             qmp: Mutex::new(qmp),
-            forwards: machine.nic.map(|nic| nic.forwards).unwrap_or_default(),
+            forwards: Mutex::new(machine.nic.as_ref().map(|nic| nic.forwards.clone()).unwrap_or_default()),
             logs: logs.to_owned(),
             booted: Mutex::new(None),
-            args,
-            _tpm: tpm,
+            args: Mutex::new(wake),
+            base: start.base,
+            _tpm: start.tpm,
+            cards: AtomicU32::new(0),
             scratch,
         })
     }
@@ -206,8 +263,29 @@ impl Vm {
 
     /// The port here that leads to `guest_port`, which [`Spec::guest_ports`] must name.
     pub fn port(&self, guest_port: u16) -> anyhow::Result<u16> {
-        let forward = self.forwards.iter().find(|forward| forward.guest == guest_port);
+        let forwards = lock(&self.forwards);
+        let forward = forwards.iter().find(|forward| forward.guest == guest_port);
         Ok(forward.with_context(|| format!("nothing leads to port {guest_port} of the guest"))?.host)
+    }
+
+    /// Remembers ports that lead into a card that was plugged in.
+    pub(crate) fn add_forwards(&self, forwards: &[Forward]) {
+        lock(&self.forwards).extend_from_slice(forwards);
+    }
+
+    /// Remembers arguments that a machine that is woken up needs too.
+    pub(crate) fn add_arguments(&self, more: impl IntoIterator<Item = String>) {
+        lock(&self.args).extend(more);
+    }
+
+    /// The number of the next card to be plugged in, from 0.
+    pub(crate) fn next_card(&self) -> u32 {
+        self.cards.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that it answered `after` its start, for those that did not boot themselves.
+    pub(crate) fn answered(&self, after: Duration) {
+        lock(&self.booted).get_or_insert(after);
     }
 
     /// How long the first boot took until the agent answered.
@@ -363,8 +441,13 @@ impl Vm {
 
     /// Stops the machine and keeps it in `state/` of its log directory.
     pub fn preserve(&self) -> anyhow::Result<()> {
-        let scratch = Utf8Path::from_path(self.scratch.path()).context("the temporary directory's name is not UTF-8")?;
-        preserved::preserve(&mut self.qmp(), &self.args, self.pace, scratch, &self.logs.join(STATE))
+        let state = self.logs.join(STATE);
+        let args = lock(&self.args).clone();
+        let kept = preserved::preserve(&mut self.qmp(), &args, self.pace, self.scratch.path(), &state);
+        if let Some(base) = &self.base {
+            preserved::keep_base(base, &state)?;
+        }
+        kept
     }
 
     /// Ends the machine without asking the guest.
@@ -385,7 +468,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Path) -> anyhow::Result<Machine> {
+pub(crate) fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, logs: &Utf8Path) -> anyhow::Result<Machine> {
     let secure_boot = if spec.enforce.is_some() { SecureBoot::On } else { SecureBoot::Off };
     let firmware = firmware::find(secure_boot)?;
     let mut vars = std::fs::read(&firmware.vars_template).context("reading the firmware's variables")?;
@@ -451,7 +534,7 @@ fn medium(index: usize, file: &Utf8Path) -> Disk {
 }
 
 /// A free port here for each port there.
-fn forwards(guest_ports: &[u16]) -> anyhow::Result<Vec<Forward>> {
+pub(crate) fn forwards(guest_ports: &[u16]) -> anyhow::Result<Vec<Forward>> {
     let free = |guest: &u16| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
         Ok(Forward { host: listener.local_addr().context("looking for a free port")?.port(), guest: *guest })
@@ -460,11 +543,19 @@ fn forwards(guest_ports: &[u16]) -> anyhow::Result<Vec<Forward>> {
 }
 
 fn connect_qmp(socket: &Utf8Path, child: &mut Child, log: &Utf8Path) -> anyhow::Result<Qmp> {
-    Deadline::after(QEMU_START).wait("QEMU opens its control socket", || {
+    Deadline::after(QEMU_START).wait_every(QEMU_INTERVAL, "QEMU opens its control socket", || {
         if let Some(status) = child.try_wait().context("asking for QEMU")? {
             let words = std::fs::read_to_string(log).unwrap_or_default();
             bail!("QEMU did not start ({status}): {}", words.trim());
         }
-        Ok(if socket.exists() { Some(Qmp::connect(socket)?) } else { None })
+        match socket.exists().then(|| Qmp::connect(socket)).transpose() {
+            // It exists a moment before anybody listens on it.
+            Err(error) if refused(&error) => Ok(None),
+            connected => connected,
+        }
     })
+}
+
+fn refused(error: &anyhow::Error) -> bool {
+    error.root_cause().downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }

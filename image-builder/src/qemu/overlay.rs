@@ -27,18 +27,21 @@ impl Format {
 /// Makes an overlay at `overlay` over the raw image `base`, `size_bytes` large if that is more than the image.
 pub fn create(base: &Path, overlay: &Path, size_bytes: Option<u64>) -> Result<(), CmdError> {
     let base_size = base.metadata().map(|data| data.len()).unwrap_or(0);
-    let backing = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let cmd = Cmd::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(backing).arg(overlay);
+    let cmd = over(base, Format::Raw, overlay);
     match size_bytes.filter(|size| *size > base_size) {
         Some(size) => cmd.arg(size.to_string()).run(),
         None => cmd.run(),
     }
 }
 
-/// Makes an overlay over another overlay, of the same size.
+/// Makes an overlay at `overlay` over another one, which nobody may write to from then on.
 pub fn stack(base: &Path, overlay: &Path) -> Result<(), CmdError> {
+    over(base, Format::Qcow2, overlay).run()
+}
+
+fn over(base: &Path, format: Format, overlay: &Path) -> Cmd {
     let backing = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    Cmd::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(backing).arg(overlay).run()
+    Cmd::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"]).arg(backing).arg(overlay)
 }
 
 #[cfg(test)]
@@ -60,6 +63,9 @@ mod tests {
             let overlay = dir.path().join("overlay.qcow2");
             create(&base, &overlay, asked).unwrap();
             assert_eq!(virtual_size(&overlay), seen);
+            let second = dir.path().join("second.qcow2");
+            stack(&overlay, &second).unwrap();
+            assert_eq!(virtual_size(&second), seen);
         }
     }
 }

@@ -116,7 +116,7 @@ fn cargo_test(plan: &Plan, mut words: Vec<String>) -> anyhow::Result<ExitCode> {
     let options = Options {
         images,
         logs: absolute(&std::env::var(LOGS_ENV).unwrap_or_else(|_| LOGS.to_owned()).into())?,
-        vms: arguments.test_threads.unwrap_or(MAX_VMS).min(MAX_VMS),
+        vms: arguments.test_threads.and_then(|threads| u32::try_from(threads).ok()).unwrap_or(MAX_VMS).min(MAX_VMS),
         keep: std::env::var(KEEP_ENV).is_ok_and(|value| value == "1"),
         snooze: true,
     };

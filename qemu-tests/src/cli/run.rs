@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIMES", default_value = "1")]
     repeat: NonZeroU32,
     /// Busy machines at a time.
-    #[arg(long, value_name = "COUNT", default_value_t = NonZeroU32::MIN.saturating_add(MAX_VMS as u32 - 1))]
+    #[arg(long, value_name = "COUNT", default_value_t = NonZeroU32::MIN.saturating_add(MAX_VMS - 1))]
     jobs: NonZeroU32,
     /// Keep the logs of what passed as well, and its machines for `shell`.
     #[arg(long)]
@@ -62,7 +62,7 @@ pub(super) fn run(plan: &Plan, args: &Args, ui: Ui) -> anyhow::Result<ExitCode> 
     let options = Options {
         images: Images::at(absolute(&args.images)?),
         logs: absolute(&args.logs.logs)?,
-        vms: usize::try_from(args.jobs.get())?,
+        vms: args.jobs.get(),
         keep: args.keep,
         snooze: !args.no_snooze,
     };
