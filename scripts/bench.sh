@@ -43,9 +43,6 @@ printf '%-58s %6.1f MB\n' 'UKI' "$(calc "$(size "$out/vm/slipway.efi") / 1000000
 
 cargo bench --locked --quiet --package image-builder --bench verity
 
-printf "\nchecking and planning a cloud-config of 64 KiB (target 20 ms):\n"
-cargo bench --locked --quiet --package cloud-config --bench plan --bench validate
-
 printf '\nthe ten largest files of the root:\n'
 sed -n '/"largest-files"/,/\]/p' "$out/vm/report.json" | awk -F'"' '/"path"/ { path = $4 } /"bytes"/ { gsub(/[^0-9]/, "", $3); printf "  %7.1f MB  %s\n", $3 / 1000000, path }'
 

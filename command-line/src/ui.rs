@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 /// How to talk to the user of one command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ui {
     /// Whether data is wanted as JSON.
     pub json: bool,
@@ -15,6 +15,11 @@ impl Ui {
     /// Writes one line of data to standard output. A reader that went away is not an error.
     pub fn line(self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// Writes text as it is to standard output.
+    pub fn text(self, text: &str) {
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
     /// Writes one line of talk to standard error.

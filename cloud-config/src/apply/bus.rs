@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zbus::{Connection, OwnedObjectPath, proxy};
+use zbus::{Connection, OwnedObjectPath, fdo, proxy};
 
 use super::systemd::{Systemd, SystemdError};
 use crate::plan::effect::JobKind;
@@ -64,13 +64,34 @@ impl Bus {
             match tokio::time::timeout(ANSWER_LIMIT, request(connection)).await {
                 Err(_) => Err(unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs()))),
                 Ok(Ok(value)) => Ok(value),
-                Ok(Err(zbus::Error::MethodError(name, text, _))) => {
-                    let reason = text.unwrap_or_else(|| name.to_string());
-                    Err(SystemdError::Refused { action: action.to_owned(), unit: unit.to_owned(), reason })
-                }
-                Ok(Err(error)) => Err(unreachable(error.to_string())),
+                Ok(Err(error)) => Err(match refusal(&error) {
+                    Some(reason) => SystemdError::Refused { action: action.to_owned(), unit: unit.to_owned(), reason },
+                    None => unreachable(error.to_string()),
+                }),
             }
         })
+    }
+}
+
+/// The reason, when somebody answered and said no; nothing when nobody answered.
+fn refusal(error: &zbus::Error) -> Option<String> {
+    match error {
+        zbus::Error::MethodError(name, text, _) => Some(text.clone().unwrap_or_else(|| name.to_string())),
+        // Errors with names of the D-Bus specification come as a type of their own; these are the ones in which the bus speaks
+        // for somebody who is not there.
+        zbus::Error::FDO(error) => match &**error {
+            fdo::Error::ServiceUnknown(_)
+            | fdo::Error::NameHasNoOwner(_)
+            | fdo::Error::NoReply(_)
+            | fdo::Error::NoServer(_)
+            | fdo::Error::Disconnected(_)
+            | fdo::Error::Timeout(_)
+            | fdo::Error::TimedOut(_)
+            | fdo::Error::IOError(_)
+            | fdo::Error::ZBus(_) => None,
+            answered => Some(answered.to_string()),
+        },
+        _ => None,
     }
 }
 
@@ -114,5 +135,28 @@ impl Systemd for Bus {
 
     fn hostname(&mut self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_says_no_is_not_silence() {
+        let fdo = |error: fdo::Error| zbus::Error::FDO(Box::new(error));
+        let no = [
+            fdo(fdo::Error::AccessDenied("not you".into())),
+            fdo(fdo::Error::InvalidArgs("bad name".into())),
+            fdo(fdo::Error::LimitsExceeded("many".into())),
+        ];
+        for (error, word) in no.iter().zip(["not you", "bad name", "many"]) {
+            assert!(refusal(error).is_some_and(|reason| reason.contains(word)), "{error}");
+        }
+        let silence =
+            [fdo(fdo::Error::ServiceUnknown("gone".into())), fdo(fdo::Error::NoReply("slow".into())), zbus::Error::InterfaceNotFound];
+        for error in silence {
+            assert_eq!(refusal(&error), None, "{error}");
+        }
     }
 }

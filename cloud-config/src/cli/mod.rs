@@ -8,11 +8,10 @@ mod schema;
 mod substitute;
 mod validate;
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use command_line::{completions, log, man};
+use command_line::{Ui, completions, log, man};
 
 /// Finds this machine's configuration, checks it, shows what it would do, and does it.
 #[derive(Debug, Parser)]
@@ -47,43 +46,11 @@ enum Command {
     Validate(validate::Args),
 }
 
-/// What a subcommand needs to talk to its user.
-#[derive(Debug)]
-struct Ui;
-
-impl Ui {
-    /// Writes one line of data to standard output. A reader that went away is not an error.
-    fn line(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
-    }
-
-    /// Writes text as it is to standard output.
-    fn text(&self, text: &str) {
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    }
-
-    /// Writes one line of talk to standard error.
-    fn note(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
-    }
-
-    /// Writes `value` as indented JSON to standard output.
-    fn data(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        self.line(serde_json::to_string_pretty(value)?);
-        Ok(())
-    }
-
-    /// `text` with an SGR attribute on a terminal, plain in a pipe.
-    fn styled(&self, attribute: &str, text: &str) -> String {
-        if std::io::stdout().is_terminal() { format!("\x1b[{attribute}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log::init("SLIPWAY_LOG", if log::is_journal() { "info" } else { "warn" });
-    let ui = Ui;
+    let ui = Ui::default();
     match run(&cli.command, &ui) {
         Ok(code) => code,
         Err(error) => {
