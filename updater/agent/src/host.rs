@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payload::Version;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use crate::boot::{self, Loader, Logind};
+use crate::boot::{self, Loader, Services, SystemBus};
 use crate::daemon::host::{
     Access, Booted, CheckAnswer, CheckReport, Event, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal,
     Report, Slot, VerifiedRelease, Wanted,
 };
+use crate::disk::{self, Disk};
 use crate::health;
 use crate::sandbox::messages::{FetchAnswer, OmahaAsk, presentable};
 use crate::sandbox::{FetchedFrames, Fetcher, Sources, Workers};
 use crate::slot::Facts;
-use crate::stage::{self, DiskSlot, Passive, Places};
+use crate::stage::{self, DiskSlot, Frames, Passive, Places};
 
 /// Longest wish of a server for the time until the next check.
 const POLL_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -31,6 +32,8 @@ pub struct Layout {
     pub workers: Workers,
     /// Trusted metadata.
     pub sources: Sources,
+    /// The disk with partitions, ESP and state.
+    pub disk: Arc<dyn Disk>,
     /// Partitions and ESP.
     pub places: Places,
     /// The boot loader's choices.
@@ -50,6 +53,7 @@ impl Default for Layout {
         Self {
             workers: Workers::of_the_image(),
             sources: Sources { kept: "/var/lib/slipway/updater/tuf".into(), initial_root: "/usr/share/slipway/tuf/root.json".into() },
+            disk: disk::linux(),
             places: Places::default(),
             loader: Loader::default(),
             facts: Facts::default(),
@@ -62,10 +66,10 @@ impl Default for Layout {
 
 /// This machine.
 #[derive(Debug)]
-pub struct SystemHost {
+pub struct SystemHost<S = SystemBus> {
     layout: Layout,
     booted: Booted,
-    logind: OnceCell<Logind>,
+    services: S,
     /// Whoever writes to the passive slot holds it.
     slot: Arc<Mutex<()>>,
 }
@@ -73,13 +77,17 @@ pub struct SystemHost {
 impl SystemHost {
     /// Looks around.
     pub fn open(layout: Layout) -> Result<Self, Failure> {
-        let booted = Booted { firmware: boot::firmware(&layout.loader.variables), ..layout.facts.booted()? };
-        boot::tidy(&layout.state, &layout.loader);
-        Ok(Self { layout, booted, logind: OnceCell::new(), slot: Arc::default() })
+        let booted = layout.facts.booted()?;
+        Ok(Self::of(layout, booted, SystemBus::default()))
     }
+}
 
-    async fn logind(&self) -> Result<&Logind, Failure> {
-        self.logind.get_or_try_init(Logind::connect).await
+impl<S: Services> SystemHost<S> {
+    /// The machine that booted as `booted`; firmware and boot loader are asked for the rest.
+    pub(crate) fn of(layout: Layout, booted: Booted, services: S) -> Self {
+        let booted = Booted { firmware: boot::firmware(&layout.loader.variables), ..booted };
+        boot::tidy(&layout.state, &layout.loader);
+        Self { layout, booted, services, slot: Arc::default() }
     }
 
     /// The present for judging expiry: never before the image was made, nor before metadata was trusted last.
@@ -90,17 +98,30 @@ impl SystemHost {
     }
 
     async fn disarm(&self, slot: Slot) -> Result<(), Failure> {
-        let folder = self.layout.state.clone();
+        let (disk, folder) = (Arc::clone(&self.layout.disk), self.layout.state.clone());
         let disarmed = move || {
-            boot::disarm(&folder, slot)
+            boot::disarm(&*disk, &folder, slot)
                 .map_err(|error| Failure::new(FailureKind::Boot, format!("disarming the deadline of the trial: {error}")))
         };
         blocking(disarmed).await
     }
 
     fn passive(&self, slot: Slot) -> Result<Box<dyn Passive>, Failure> {
-        let disk = DiskSlot::new(self.layout.places.clone(), self.booted.slot, slot);
+        let disk = DiskSlot::new(Arc::clone(&self.layout.disk), self.layout.places.clone(), self.booted.slot, slot);
         Ok(Box::new(disk.map_err(|error| Failure::new(FailureKind::Disk, format!("finding slot {slot}: {error}")))?))
+    }
+
+    /// [`Host::stage`] with frames from anywhere.
+    pub(crate) async fn fill(
+        &self,
+        frames: &mut impl Frames,
+        release: &payload::Release,
+        slot: Slot,
+        progress: impl Fn(u64, u64),
+    ) -> Result<(), Failure> {
+        let passive = self.passive(slot)?;
+        let lease = Arc::clone(&self.slot).lock_owned().await;
+        stage::stage(passive, lease, release, frames, progress).await
     }
 }
 
@@ -136,7 +157,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::new(FailureKind::Internal, format!("a thread ended: {error}"))))
 }
 
-impl Host for SystemHost {
+impl<S: Services> Host for SystemHost<S> {
     fn booted(&self) -> Booted {
         self.booted.clone()
     }
@@ -176,39 +197,38 @@ impl Host for SystemHost {
     }
 
     async fn stage(&self, access: &Access, release: &VerifiedRelease, slot: Slot, progress: impl Fn(u64, u64)) -> Result<(), Failure> {
-        let passive = self.passive(slot)?;
-        let lease = Arc::clone(&self.slot).lock_owned().await;
         let mut frames = FetchedFrames::new(&self.layout.workers, access, release.bases.clone());
-        stage::stage(passive, lease, &release.release, &mut frames, progress).await
+        self.fill(&mut frames, &release.release, slot, progress).await
     }
 
     async fn bootable(&self, slot: Slot) -> Result<bool, Failure> {
-        let entry = self.layout.places.entry(slot);
+        let (disk, entry) = (Arc::clone(&self.layout.disk), self.layout.places.entry(slot));
         blocking(move || {
-            entry.try_exists().map_err(|error| Failure::new(FailureKind::Boot, format!("looking for {}: {error}", entry.display())))
+            disk.exists(&entry).map_err(|error| Failure::new(FailureKind::Boot, format!("looking for {}: {error}", entry.display())))
         })
         .await
     }
 
     async fn flip(&self, slot: Slot) -> Result<(), Failure> {
-        let folder = self.layout.state.clone();
-        let armed = move || {
-            boot::arm(&folder, slot).map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")))
-        };
-        blocking(armed).await?;
-        let logind = self.logind().await?;
-        let failed = health::failed_units(logind.bus()).await.unwrap_or_else(|error| {
-            tracing::warn!(error, "nobody knows which units are failed before the trial; none will be excused");
+        let failed = self.services.failed_units().await.unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "nobody knows which units are failed before the trial; none will be excused");
             Vec::new()
         });
-        if let Err(error) = health::before::remember(&self.layout.state, &failed) {
-            tracing::warn!(%error, "the failed units of before the trial cannot be noted; none will be excused");
-        }
-        logind.set_one_shot(slot).await
+        let (disk, folder) = (Arc::clone(&self.layout.disk), self.layout.state.clone());
+        let armed = move || {
+            boot::arm(&*disk, &folder, slot)
+                .map_err(|error| Failure::new(FailureKind::Boot, format!("arming the deadline of the trial: {error}")))?;
+            if let Err(error) = health::before::remember(&*disk, &folder, &failed) {
+                tracing::warn!(%error, "the failed units of before the trial cannot be noted; none will be excused");
+            }
+            Ok(())
+        };
+        blocking(armed).await?;
+        self.services.set_one_shot(slot).await
     }
 
     async fn unflip(&self) -> Result<(), Failure> {
-        self.logind().await?.clear_one_shot().await?;
+        self.services.clear_one_shot().await?;
         self.disarm(self.booted.slot.other()).await
     }
 
@@ -224,7 +244,7 @@ impl Host for SystemHost {
     }
 
     async fn reboot(&self) -> Result<(), Failure> {
-        self.logind().await?.reboot("an update of the operating system").await
+        self.services.reboot("an update of the operating system").await
     }
 
     async fn health(&self, plan: &HealthPlan) -> HealthReport {
@@ -235,8 +255,7 @@ impl Host for SystemHost {
                 health::forget(&path).map_err(|error| Failure::new(FailureKind::Internal, format!("removing an old report: {error}")))
             })
             .await?;
-            let logind = self.logind().await?;
-            let result = boot::start_unit(logind.bus(), health::UNIT, patience).await?;
+            let result = self.services.start_unit(health::UNIT, patience).await?;
             health::read(&self.layout.health).map_err(|error| {
                 Failure::new(FailureKind::Internal, format!("{} ended ({result}) without a report: {error}", health::UNIT))
             })
@@ -266,11 +285,10 @@ impl Host for SystemHost {
     }
 
     async fn logged_in_users(&self) -> Vec<String> {
-        let users = match self.logind().await {
-            Ok(logind) => logind.users().await,
-            Err(failure) => Err(failure),
-        };
-        let mut names: Vec<String> = users
+        let mut names: Vec<String> = self
+            .services
+            .users()
+            .await
             .inspect_err(|failure| tracing::warn!(%failure, "nobody knows who is logged in"))
             .map(|users| users.into_iter().map(|(name, _)| name).collect())
             .unwrap_or_default();
@@ -280,8 +298,7 @@ impl Host for SystemHost {
     }
 
     async fn warn_users(&self, text: &str) {
-        let Ok(logind) = self.logind().await else { return };
-        let Ok(users) = logind.users().await else { return };
+        let Ok(users) = self.services.users().await else { return };
         let ttys: Vec<String> = users.into_iter().map(|(_, tty)| tty).filter(|tty| !tty.is_empty()).collect();
         let (dev, text) = (self.layout.dev.clone(), text.to_owned());
         let _ = spawn_blocking(move || boot::warn_users(&dev, &ttys, &text)).await;

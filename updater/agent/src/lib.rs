@@ -16,6 +16,7 @@
 //! | [`host`] | the `Host` of a real machine, glue over the modules below |
 //! | [`sandbox`], [`tuf_client`] | the helper processes without privileges: fetching, verifying |
 //! | [`stage`], [`slot`] | a release becomes the content of the passive slot |
+//! | [`disk`] | the one door to what must survive a power cut |
 //! | [`boot`], [`health`], [`metrics`] | boot loader and logind, the health gate, figures |
 
 pub mod boot;
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod dbus;
+pub mod disk;
 pub mod health;
 pub mod history;
 pub mod host;

@@ -11,10 +11,12 @@
 //! The other order would leave, on a firmware that forgets, a commit that was already acted upon and is taken back later.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::efivar::EfiVariables;
 use super::loader_conf;
 use crate::daemon::host::{Failure, FailureKind, Slot};
+use crate::disk::{self, Disk};
 
 /// The variable that names the default entry.
 const DEFAULT: &str = "LoaderEntryDefault";
@@ -22,6 +24,8 @@ const DEFAULT: &str = "LoaderEntryDefault";
 /// Where the boot loader keeps its choices.
 #[derive(Debug, Clone)]
 pub struct Loader {
+    /// The disk with `loader.conf`.
+    pub disk: Arc<dyn Disk>,
     /// `loader.conf`.
     pub conf: PathBuf,
     /// EFI variables.
@@ -30,7 +34,7 @@ pub struct Loader {
 
 impl Default for Loader {
     fn default() -> Self {
-        Self { conf: "/boot/loader/loader.conf".into(), variables: EfiVariables::default() }
+        Self { disk: disk::linux(), conf: "/boot/loader/loader.conf".into(), variables: EfiVariables::default() }
     }
 }
 
@@ -38,7 +42,7 @@ impl Default for Loader {
 pub fn commit(loader: &Loader, slot: Slot) -> Result<(), Failure> {
     let entry = slot.entry();
     let failed = |what: String| Failure::new(FailureKind::Boot, what);
-    loader_conf::set_default(&loader.conf, &entry)
+    loader_conf::set_default(&*loader.disk, &loader.conf, &entry)
         .map_err(|error| failed(format!("setting the default in {}: {error}", loader.conf.display())))?;
     if !loader.variables.exist() {
         tracing::info!(entry, "no EFI variables here; loader.conf alone says what boots");
@@ -52,7 +56,7 @@ pub fn commit(loader: &Loader, slot: Slot) -> Result<(), Failure> {
 #[must_use]
 pub fn committed(loader: &Loader) -> Option<Slot> {
     let variable = loader.variables.text(DEFAULT).ok().flatten();
-    let conf = loader_conf::read(&loader.conf).ok();
+    let conf = loader_conf::read(&*loader.disk, &loader.conf).ok();
     let entry = variable.or_else(|| loader_conf::default_entry(conf.as_deref()?).map(str::to_owned))?;
     [Slot::A, Slot::B].into_iter().find(|slot| slot.entry() == entry)
 }
@@ -71,7 +75,7 @@ mod tests {
         fs::create_dir(dir.path().join("loader")).unwrap();
         let conf = dir.path().join("loader/loader.conf");
         fs::write(&conf, "timeout 0\ndefault slipway-a.efi\n").unwrap();
-        Loader { conf, variables: EfiVariables::at(&folder) }
+        Loader { disk: disk::linux(), conf, variables: EfiVariables::at(disk::linux(), &folder) }
     }
 
     #[test]
@@ -103,7 +107,7 @@ mod tests {
         let loader = loader(&dir, true);
         loader.variables.set_text(DEFAULT, "slipway-a.efi").unwrap();
         // After the first of the two writes:
-        loader_conf::set_default(&loader.conf, "slipway-b.efi").unwrap();
+        loader_conf::set_default(&*loader.disk, &loader.conf, "slipway-b.efi").unwrap();
         assert_eq!(committed(&loader), Some(Slot::A), "the variable wins");
         loader.variables.remove(DEFAULT).unwrap();
         assert_eq!(committed(&loader), Some(Slot::B), "and where it was forgotten the slot that passed");

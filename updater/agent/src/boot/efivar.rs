@@ -1,11 +1,10 @@
 //! EFI variables of the boot loader, through efivarfs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
+use crate::disk::{self, Disk};
 
 /// Vendor GUID of systemd-boot's variables (its Boot Loader Interface).
 const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -17,26 +16,27 @@ const MAX_BYTES: u64 = 4096;
 /// A folder of EFI variables.
 #[derive(Debug, Clone)]
 pub struct EfiVariables {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
 }
 
 impl Default for EfiVariables {
     fn default() -> Self {
-        Self { folder: "/sys/firmware/efi/efivars".into() }
+        Self::at(disk::linux(), "/sys/firmware/efi/efivars".as_ref())
     }
 }
 
 impl EfiVariables {
-    /// Variables below another folder, for tests.
+    /// The variables that `disk` has below `folder`.
     #[must_use]
-    pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+    pub fn at(disk: Arc<dyn Disk>, folder: &Path) -> Self {
+        Self { disk, folder: folder.to_owned() }
     }
 
     /// Whether this machine has EFI variables at all.
     #[must_use]
     pub fn exist(&self) -> bool {
-        fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some())
+        self.disk.names(&self.folder).is_ok_and(|names| !names.is_empty())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -50,14 +50,11 @@ impl EfiVariables {
 
     /// The content of anybody's variable, without its attributes; `None` when it is not set.
     pub fn bytes(&self, name: &str, vendor: &str) -> io::Result<Option<Vec<u8>>> {
-        use std::io::Read;
-        let mut bytes = Vec::new();
-        match File::open(self.folder.join(format!("{name}-{vendor}"))) {
-            Ok(file) => file.take(MAX_BYTES).read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(bytes.get(4..).map(<[u8]>::to_vec))
+        match self.disk.read(&self.folder.join(format!("{name}-{vendor}")), MAX_BYTES) {
+            Ok(bytes) => Ok(bytes.get(4..).map(<[u8]>::to_vec)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets a variable and reads it back.
@@ -66,17 +63,9 @@ impl EfiVariables {
         if self.text(name)?.as_deref() == Some(text) {
             return Ok(());
         }
-        let path = self.path(name);
-        unlock(&path)?;
         let mut bytes = ATTRIBUTES.to_le_bytes().to_vec();
         bytes.extend(encode(text));
-        // One write is one change: efivarfs takes a variable whole. O_TRUNC would first ask for an empty one, which deletes it.
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(create_flags()?).open(&path)?;
-        let written = file.write(&bytes)?;
-        if written != bytes.len() {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "the firmware took only part of the variable"));
-        }
-        drop(file);
+        self.disk.set_variable(&self.path(name), &bytes)?;
         match self.text(name)? {
             Some(now) if now == text => Ok(()),
             now => Err(io::Error::other(format!("the firmware says {now:?} after {text:?} was written"))),
@@ -85,30 +74,10 @@ impl EfiVariables {
 
     /// Removes a variable; that it is not set is fine.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name);
-        unlock(&path)?;
-        match fs::remove_file(path) {
+        match self.disk.remove_variable(&self.path(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
-    }
-}
-
-fn create_flags() -> io::Result<i32> {
-    i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).map_err(io::Error::other)
-}
-
-/// efivarfs guards variables against an accidental `rm -rf` by the immutable flag.
-fn unlock(path: &Path) -> io::Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    match ioctl_getflags(&file) {
-        Ok(flags) if flags.contains(IFlags::IMMUTABLE) => Ok(ioctl_setflags(&file, flags - IFlags::IMMUTABLE)?),
-        // A file system without such flags needs no unlocking.
-        _ => Ok(()),
     }
 }
 
@@ -125,11 +94,12 @@ fn decode(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_variable_is_attributes_and_utf16_with_an_end() {
         let dir = tempfile::tempdir().unwrap();
-        let variables = EfiVariables::at(dir.path());
+        let variables = EfiVariables::at(disk::linux(), dir.path());
         assert!(!variables.exist());
         assert_eq!(variables.text("LoaderEntryDefault").unwrap(), None);
         variables.set_text("LoaderEntryDefault", "b.efi").unwrap();
@@ -149,7 +119,7 @@ mod tests {
         for (name, bytes) in [("Short", &b"\x07\0"[..]), ("Odd", b"\x07\0\0\0a\0b"), ("Lone", b"\x07\0\0\0\0\xd8")] {
             fs::write(dir.path().join(format!("{name}-{VENDOR}")), bytes).unwrap();
         }
-        let variables = EfiVariables::at(dir.path());
+        let variables = EfiVariables::at(disk::linux(), dir.path());
         assert_eq!(variables.text("Short").unwrap(), None);
         assert_eq!(variables.text("Odd").unwrap().as_deref(), Some("a"));
         assert_eq!(variables.text("Lone").unwrap().as_deref(), Some("\u{fffd}"));
@@ -160,6 +130,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // A regular file keeps the longer old value's end, as no firmware would: the decoded text still differs or not by content.
         fs::create_dir(dir.path().join(format!("LoaderEntryDefault-{VENDOR}"))).unwrap();
-        assert!(EfiVariables::at(dir.path()).set_text("LoaderEntryDefault", "a.efi").is_err());
+        assert!(EfiVariables::at(disk::linux(), dir.path()).set_text("LoaderEntryDefault", "a.efi").is_err());
     }
 }

@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn evidence_is_read_and_its_absence_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let variables = EfiVariables::at(dir.path());
+        let variables = EfiVariables::at(crate::disk::linux(), dir.path());
         assert_eq!(firmware(&variables), Firmware::default());
         let count = dir.path().join(format!("{COUNT}-{COUNT_VENDOR}"));
         std::fs::write(&count, b"\x07\0\0\0\x04\x01\0\0").unwrap();

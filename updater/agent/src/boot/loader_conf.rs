@@ -1,10 +1,9 @@
 //! `loader/loader.conf`: only its `default` line is ours.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::sandbox::replace;
+use crate::disk::{self, Disk};
 
 /// Largest `loader.conf` that is edited, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -41,26 +40,26 @@ pub(super) fn with_default(text: &str, entry: &str) -> String {
 }
 
 /// Makes `entry` the default in the file and reads it back.
-pub(super) fn set_default(path: &Path, entry: &str) -> io::Result<()> {
-    let before = read(path)?;
+pub(super) fn set_default(disk: &dyn Disk, path: &Path, entry: &str) -> io::Result<()> {
+    let before = read(disk, path)?;
     if default_entry(&before) == Some(entry) && with_default(&before, entry) == before {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        disk.make_folder(folder)?;
     }
-    replace(path, with_default(&before, entry).as_bytes())?;
-    match default_entry(&read(path)?) {
+    disk::replace(disk, path, with_default(&before, entry).as_bytes())?;
+    match default_entry(&read(disk, path)?) {
         Some(now) if now == entry => Ok(()),
         now => Err(io::Error::other(format!("it says {now:?} after {entry:?} was written"))),
     }
 }
 
 /// The file's text; one that is missing is empty.
-pub(super) fn read(path: &Path) -> io::Result<String> {
-    match path.metadata() {
-        Ok(metadata) if metadata.len() > MAX_BYTES => Err(io::Error::other("too large for a loader.conf")),
-        Ok(_) => Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned()),
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<String> {
+    match disk.read(path, MAX_BYTES + 1) {
+        Ok(bytes) if bytes.len() as u64 > MAX_BYTES => Err(io::Error::other("too large for a loader.conf")),
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error),
     }
@@ -69,6 +68,8 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Linux;
+    use std::fs;
 
     #[test]
     fn only_the_default_line_changes() {
@@ -93,10 +94,10 @@ mod tests {
     fn the_file_is_replaced_and_left_alone_when_right() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("loader/loader.conf");
-        set_default(&path, "slipway-a.efi").unwrap();
+        set_default(&Linux, &path, "slipway-a.efi").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "default slipway-a.efi\n");
         let modified = path.metadata().unwrap().modified().unwrap();
-        set_default(&path, "slipway-a.efi").unwrap();
+        set_default(&Linux, &path, "slipway-a.efi").unwrap();
         assert_eq!(path.metadata().unwrap().modified().unwrap(), modified);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
     }
@@ -105,9 +106,9 @@ mod tests {
     fn a_file_that_cannot_be_replaced_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("loader.conf")).unwrap();
-        assert!(set_default(&dir.path().join("loader.conf"), "slipway-a.efi").is_err());
+        assert!(set_default(&Linux, &dir.path().join("loader.conf"), "slipway-a.efi").is_err());
         let large = dir.path().join("large");
         fs::write(&large, vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
-        assert!(set_default(&large, "slipway-a.efi").is_err());
+        assert!(set_default(&Linux, &large, "slipway-a.efi").is_err());
     }
 }

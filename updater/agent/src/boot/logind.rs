@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use zbus::{Connection, OwnedObjectPath, proxy};
 
@@ -43,9 +44,63 @@ trait Systemd1 {
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
 
+/// What is asked of logind and of the service manager.
+#[allow(async_fn_in_trait, reason = "used by the daemon's one thread only")]
+pub trait Services {
+    /// Makes the next boot, and only that, start the slot.
+    async fn set_one_shot(&self, slot: Slot) -> Result<(), Failure>;
+    /// Takes a one-shot choice back; that there is none is fine.
+    async fn clear_one_shot(&self) -> Result<(), Failure>;
+    /// Reboots unless somebody holds a lock that says no.
+    async fn reboot(&self, why: &str) -> Result<(), Failure>;
+    /// Users with an interactive session, by name, and the terminals they sit at.
+    async fn users(&self) -> Result<Vec<(String, String)>, Failure>;
+    /// Units that have failed.
+    async fn failed_units(&self) -> Result<Vec<String>, Failure>;
+    /// Starts a unit and waits until its job has ended, at most `patience`. Answers with systemd's word for how: `done`, `failed`, ...
+    async fn start_unit(&self, name: &str, patience: Duration) -> Result<String, Failure>;
+}
+
+/// The services of this machine, connected to when they are first needed.
+#[derive(Debug, Default)]
+pub struct SystemBus(OnceCell<Logind>);
+
+impl SystemBus {
+    async fn logind(&self) -> Result<&Logind, Failure> {
+        self.0.get_or_try_init(Logind::connect).await
+    }
+}
+
+impl Services for SystemBus {
+    async fn set_one_shot(&self, slot: Slot) -> Result<(), Failure> {
+        self.logind().await?.set_one_shot(slot).await
+    }
+
+    async fn clear_one_shot(&self) -> Result<(), Failure> {
+        self.logind().await?.clear_one_shot().await
+    }
+
+    async fn reboot(&self, why: &str) -> Result<(), Failure> {
+        self.logind().await?.reboot(why).await
+    }
+
+    async fn users(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.logind().await?.users().await
+    }
+
+    async fn failed_units(&self) -> Result<Vec<String>, Failure> {
+        let failed = crate::health::failed_units(&self.logind().await?.bus).await;
+        failed.map_err(|error| Failure::new(FailureKind::Internal, error))
+    }
+
+    async fn start_unit(&self, name: &str, patience: Duration) -> Result<String, Failure> {
+        start_unit(&self.logind().await?.bus, name, patience).await
+    }
+}
+
 /// logind on the system bus.
 #[derive(Debug, Clone)]
-pub struct Logind {
+struct Logind {
     bus: Connection,
 }
 
@@ -64,18 +119,18 @@ fn is_absent(error: &zbus::Error) -> bool {
 
 impl Logind {
     /// Connects to the system bus.
-    pub async fn connect() -> Result<Self, Failure> {
+    async fn connect() -> Result<Self, Failure> {
         Ok(Self { bus: call(FailureKind::Internal, "connecting to the system bus", Connection::system()).await? })
     }
 
     /// Makes the next boot, and only that, start the slot.
-    pub async fn set_one_shot(&self, slot: Slot) -> Result<(), Failure> {
+    async fn set_one_shot(&self, slot: Slot) -> Result<(), Failure> {
         let entry = slot.entry();
         self.set_entry(&entry, &format!("asking logind to boot {entry} once")).await
     }
 
     /// Takes a one-shot choice back.
-    pub async fn clear_one_shot(&self) -> Result<(), Failure> {
+    async fn clear_one_shot(&self) -> Result<(), Failure> {
         call(FailureKind::Boot, "asking logind to forget the one-shot boot entry", async {
             match Login1Proxy::new(&self.bus).await?.set_reboot_to_boot_loader_entry("").await {
                 // logind removes the variable and complains when there is none, as after every boot that used it up.
@@ -91,7 +146,7 @@ impl Logind {
     }
 
     /// Reboots unless somebody holds a lock that says no.
-    pub async fn reboot(&self, why: &str) -> Result<(), Failure> {
+    async fn reboot(&self, why: &str) -> Result<(), Failure> {
         let holders = self.reboot_blockers().await.unwrap_or_default();
         if !holders.is_empty() {
             let text = format!("shutting down is blocked by {}; see systemd-inhibit --list", holders.join(", "));
@@ -116,7 +171,7 @@ impl Logind {
     }
 
     /// Users with an interactive session, by name, and the terminals they sit at.
-    pub async fn users(&self) -> Result<Vec<(String, String)>, Failure> {
+    async fn users(&self) -> Result<Vec<(String, String)>, Failure> {
         call(FailureKind::Internal, "listing sessions", async {
             let mut users = Vec::new();
             for (_, _, name, _, path) in Login1Proxy::new(&self.bus).await?.list_sessions().await? {
@@ -133,8 +188,8 @@ impl Logind {
     }
 }
 
-/// Starts a unit and waits until its job has ended, at most `patience`. Answers with systemd's word for how: `done`, `failed`, ...
-pub async fn start_unit(bus: &Connection, name: &str, patience: Duration) -> Result<String, Failure> {
+/// See [`Services::start_unit`].
+async fn start_unit(bus: &Connection, name: &str, patience: Duration) -> Result<String, Failure> {
     let work = async {
         let systemd = Systemd1Proxy::new(bus).await?;
         systemd.subscribe().await?;
@@ -154,13 +209,6 @@ pub async fn start_unit(bus: &Connection, name: &str, patience: Duration) -> Res
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => Err(Failure::new(FailureKind::Internal, format!("starting {name}: {error}"))),
         Err(_) => Err(Failure::new(FailureKind::Internal, format!("{name} did not end within {} s", patience.as_secs()))),
-    }
-}
-
-impl Logind {
-    /// The bus, for other calls.
-    pub fn bus(&self) -> &Connection {
-        &self.bus
     }
 }
 

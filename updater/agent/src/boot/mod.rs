@@ -15,6 +15,6 @@ mod trial;
 pub use commit::{Loader, commit, committed};
 pub use efivar::EfiVariables;
 pub use firmware::firmware;
-pub use logind::{Logind, start_unit};
+pub use logind::{Services, SystemBus};
 pub use terminals::warn_users;
 pub use trial::{arm, disarm, tidy};

@@ -43,7 +43,7 @@ impl Default for Options {
 /// # Errors
 /// The state folder or the bus cannot be used.
 pub async fn serve<H: Host>(host: &H, options: &Options) -> anyhow::Result<()> {
-    let store = Store::open(&options.state)?;
+    let store = Store::open(crate::disk::linux(), &options.state)?;
     let mut loaded = store.load()?;
     if let Some(damage) = loaded.damage {
         tracing::error!("{damage}");

@@ -5,15 +5,17 @@
 use std::io;
 use std::path::Path;
 
+use crate::disk::{self, Disk};
+
 /// The file in the updater's folder, one unit a line; written anew before each trial.
 const FILE: &str = "failed-before";
 /// No machine has more failed units that matter; the list is for a person as well.
 const UNITS_MAX: usize = 256;
 
 /// Notes which units are failed now.
-pub fn remember(folder: &Path, units: &[String]) -> io::Result<()> {
+pub fn remember(disk: &dyn Disk, folder: &Path, units: &[String]) -> io::Result<()> {
     let text: String = units.iter().take(UNITS_MAX).map(|unit| format!("{unit}\n")).collect();
-    std::fs::write(folder.join(FILE), text)
+    disk::replace(disk, &folder.join(FILE), text.as_bytes())
 }
 
 /// The units noted last. A list that cannot be read is empty: then the gate is strict.
@@ -26,15 +28,16 @@ pub fn recall(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Linux;
 
     #[test]
     fn what_is_remembered_is_recalled_until_the_next_time() {
         let folder = tempfile::tempdir().unwrap();
         assert!(recall(folder.path()).is_empty());
         let units = ["a.service".to_owned(), "b.mount".to_owned()];
-        remember(folder.path(), &units).unwrap();
+        remember(&Linux, folder.path(), &units).unwrap();
         assert_eq!(recall(folder.path()), units);
-        remember(folder.path(), &[]).unwrap();
+        remember(&Linux, folder.path(), &[]).unwrap();
         assert!(recall(folder.path()).is_empty());
     }
 

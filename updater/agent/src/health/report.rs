@@ -17,7 +17,7 @@ pub fn write(path: &Path, report: &HealthReport) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    crate::sandbox::replace_public(path, &serde_json::to_vec_pretty(report)?)
+    crate::disk::show(path, &serde_json::to_vec_pretty(report)?)
 }
 
 /// Reads a report.

@@ -23,11 +23,17 @@ fn host(dir: &tempfile::TempDir) -> SystemHost {
     let places = machine(dir.path());
     std::fs::create_dir_all(places.esp.join("loader")).unwrap();
     std::fs::write(places.esp.join("loader/loader.conf"), "timeout 0\ndefault slipway-a.efi\n").unwrap();
-    let loader = Loader { conf: places.esp.join("loader/loader.conf"), variables: EfiVariables::at(&dir.path().join("efivars")) };
+    let disk = crate::disk::linux;
+    let loader = Loader {
+        disk: disk(),
+        conf: places.esp.join("loader/loader.conf"),
+        variables: EfiVariables::at(disk(), &dir.path().join("efivars")),
+    };
     std::fs::create_dir_all(dir.path().join("state")).unwrap();
     SystemHost::open(Layout {
         workers: Workers::InProcess(QUICK),
         sources: Sources { kept: dir.path().join("state/tuf"), initial_root: dir.path().join("root.json") },
+        disk: disk(),
         places,
         loader,
         facts: Facts { root },

@@ -103,7 +103,7 @@ fn labels(pairs: &[(&str, &str)]) -> String {
 
 /// Replaces the file.
 pub fn write(path: &Path, figures: &Figures) -> io::Result<()> {
-    crate::sandbox::replace_public(path, render(figures).as_bytes())
+    crate::disk::show(path, render(figures).as_bytes())
 }
 
 #[cfg(test)]

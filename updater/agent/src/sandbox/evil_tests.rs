@@ -76,7 +76,7 @@ async fn a_signed_release_is_verified_and_staged_over_the_network() {
         assert_eq!(std::fs::read(sources.kept.join(role.file())).unwrap(), repository.files[&format!("/tuf/{}", role.file())], "{role:?}");
     }
     let places = machine(dir.path());
-    let slot = DiskSlot::new(places.clone(), crate::daemon::host::Slot::A, crate::daemon::host::Slot::B).unwrap();
+    let slot = DiskSlot::new(crate::disk::linux(), places.clone(), crate::daemon::host::Slot::A, crate::daemon::host::Slot::B).unwrap();
     let lease = Arc::new(tokio::sync::Mutex::new(())).lock_owned().await;
     let mut frames = FetchedFrames::new(&workers, &access, judged.bases.clone());
     stage(Box::new(slot), lease, &judged.release, &mut frames, |_, _| {}).await.unwrap();
@@ -212,7 +212,7 @@ async fn ranges_that_do_not_fit_are_survived_or_refused() {
         })
         .await;
         let places = machine(dir.path());
-        let slot = DiskSlot::new(places.clone(), crate::daemon::host::Slot::A, crate::daemon::host::Slot::B).unwrap();
+        let slot = DiskSlot::new(crate::disk::linux(), places.clone(), crate::daemon::host::Slot::A, crate::daemon::host::Slot::B).unwrap();
         let lease = Arc::new(tokio::sync::Mutex::new(())).lock_owned().await;
         let (workers, access) = (Workers::InProcess(QUICK), server.access());
         let mut frames = FetchedFrames::new(&workers, &access, vec![format!("{}/", server.url)]);

@@ -7,7 +7,8 @@ use super::link::{Kind, Workers};
 use super::messages::{FetchAnswer, FetchAsk, FramesAsk, OmahaAsk, Reach, presentable};
 use super::wire::{Pipe, WireError};
 use crate::daemon::host::{Access, Failure, FailureKind};
-use crate::stage::{Aligned, Fetched, Frames};
+use crate::disk::Aligned;
+use crate::stage::{Fetched, Frames};
 
 /// Largest file of certificate authorities, in bytes: a distribution's whole bundle is a quarter of this.
 const CA_MAX_BYTES: u64 = 512 * 1024;

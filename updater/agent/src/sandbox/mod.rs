@@ -24,6 +24,5 @@ mod worker;
 pub use fetcher::{FetchedFrames, Fetcher};
 pub use link::{Kind, PATIENCE, Workers};
 pub use verifier::{Sources, refresh, verify};
-pub(crate) use verifier::{replace, replace_public};
 pub use wire::{MAX_CONTROL_BYTES, Pipe, WireError};
 pub use worker::{run_fetch, run_verify};

@@ -18,6 +18,7 @@ use super::messages::{ReleaseAsk, Role, Signatures, VerifyAnswer, VerifyAsk, pre
 use super::verify::METADATA_MAX_BYTES;
 use super::wire::{Pipe, WireError};
 use crate::daemon::host::{Access, Failure, FailureKind, Offer, Refusal, RefusalKind, VerifiedRelease, Wanted};
+use crate::disk::{self, Linux};
 
 /// Files a verifier may want in one run: a thousand new roots and what comes after them.
 const MAX_FILES: usize = trust::limits::MAX_ROOT_ROTATIONS as usize + 16;
@@ -72,11 +73,11 @@ impl Sources {
 
     fn keep(&self, role: Role, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(&self.kept)?;
-        replace(&self.kept.join(role.file()), bytes)
+        disk::replace(&Linux, &self.kept.join(role.file()), bytes)
     }
 
     fn forget(&self, role: Role) -> io::Result<()> {
-        crate::stage::remove_for_good(&self.kept.join(role.file()))
+        disk::remove_for_good(&Linux, &self.kept.join(role.file()))
     }
 }
 
@@ -87,30 +88,6 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
         return Err(named(io::Error::other("too large for metadata")));
     }
     std::fs::read(path).map_err(named)
-}
-
-/// Replaces a file, which only root may read, so that after a power cut it is the old or the new one.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_as(path, bytes, 0o600)
-}
-
-/// As [`replace`], for a file that everybody may read.
-pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_as(path, bytes, 0o644)
-}
-
-fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
-    let folder = path.parent().ok_or_else(|| io::Error::other("a file without a folder"))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    if mode != 0o600 {
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    crate::stage::sync_folder(folder)
 }
 
 /// Folders of metadata, in order of preference.

@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let bytes = std::fs::read(&args.release).with_context(|| format!("reading {}", args.release.display()))?;
     let release = Release::parse(&bytes).with_context(|| format!("reading {}", args.release.display()))?;
     let places = Places { partitions: args.partitions.clone(), esp: args.esp.clone() };
-    let slot = DiskSlot::new(places, Slot::A, Slot::B)?;
+    let slot = DiskSlot::new(crate::disk::linux(), places, Slot::A, Slot::B)?;
     let access = Access { server: args.base.clone(), ..Access::default() };
     let workers = if args.separate { Workers::Children } else { Workers::InProcess(Limits::default()) };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

@@ -12,6 +12,7 @@ use super::part::{self, Job};
 use super::passive::Passive;
 use super::{disk_failure, read_back};
 use crate::daemon::host::{Failure, FailureKind};
+use crate::disk::Aligned;
 
 /// Where frames come from. What it hands over is checked; it cannot do harm, only fail.
 #[allow(async_fn_in_trait, reason = "used by the daemon's one thread only")]
@@ -19,7 +20,7 @@ pub trait Frames {
     /// Starts to fetch the frames `wanted` (ascending) of a packed part whose unpacked frames have the given lengths.
     async fn begin(&mut self, full: &Full, part: &payload::Part, wanted: &[u32]) -> Result<(), Failure>;
     /// The number of the next frame; its bytes are put into `into`, whose length is the right one if the number is one of those wanted.
-    async fn next(&mut self, into: &mut super::Aligned) -> Result<Fetched, Failure>;
+    async fn next(&mut self, into: &mut Aligned) -> Result<Fetched, Failure>;
     /// The last frames of this place were wrong. `Err` when there is no other place to begin with again.
     async fn distrust(&mut self, place: u32) -> Result<(), Failure>;
 }

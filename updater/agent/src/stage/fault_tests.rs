@@ -20,7 +20,7 @@ async fn attempt(
     tamper: Option<Tamper>,
     frames: &mut Memory<'_>,
 ) -> Result<(), Failure> {
-    let inner = DiskSlot::new(places.clone(), Slot::A, Slot::B).unwrap();
+    let inner = DiskSlot::new(crate::disk::linux(), places.clone(), Slot::A, Slot::B).unwrap();
     let lease = Arc::new(Mutex::new(())).lock_owned().await;
     stage(Box::new(Faulty { inner, faults, tamper }), lease, &release.release, frames, |_, _| {}).await
 }
@@ -36,7 +36,7 @@ async fn a_release_gets_into_the_slot() {
     let before = active(&places);
     let release = TestRelease::new(Version::new(1, 2, 3), 1);
     let told = std::cell::RefCell::new(Vec::new());
-    let inner = DiskSlot::new(places.clone(), Slot::A, Slot::B).unwrap();
+    let inner = DiskSlot::new(crate::disk::linux(), places.clone(), Slot::A, Slot::B).unwrap();
     let lease = Arc::new(Mutex::new(())).lock_owned().await;
     let mut frames = Memory::new(&release);
     stage(Box::new(inner), lease, &release.release, &mut frames, |done, all| told.borrow_mut().push((done, all))).await.unwrap();
@@ -158,18 +158,18 @@ async fn a_slot_that_is_too_small_gone_or_the_active_one_is_refused() {
     let release = TestRelease::new(Version::new(1, 2, 3), 1);
     let dir = tempfile::tempdir().unwrap();
     let places = machine(dir.path());
-    assert!(DiskSlot::new(places.clone(), Slot::A, Slot::A).is_err(), "the active slot");
+    assert!(DiskSlot::new(crate::disk::linux(), places.clone(), Slot::A, Slot::A).is_err(), "the active slot");
     std::fs::write(places.partitions.join("root-b"), vec![0; FRAME_BYTES]).unwrap();
     let failure = attempt(&places, &release, Faults::new(Fault::Fails, NEVER), None, &mut Memory::new(&release)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Space, "{failure}");
     assert!(!bootable(&places));
     std::fs::remove_file(places.partitions.join("root-b-verity")).unwrap();
-    assert!(DiskSlot::new(places.clone(), Slot::A, Slot::B).is_err(), "a vanished partition");
+    assert!(DiskSlot::new(crate::disk::linux(), places.clone(), Slot::A, Slot::B).is_err(), "a vanished partition");
     // A partition of the same name on another disk: here, a link into another folder.
     let elsewhere = dir.path().join("other-disk");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::write(elsewhere.join("root-b-verity"), vec![0; FRAME_BYTES]).unwrap();
     std::os::unix::fs::symlink(elsewhere.join("root-b-verity"), places.partitions.join("root-b-verity")).unwrap();
-    let error = DiskSlot::new(places, Slot::A, Slot::B).unwrap_err().to_string();
+    let error = DiskSlot::new(crate::disk::linux(), places, Slot::A, Slot::B).unwrap_err().to_string();
     assert!(error.contains("is not on the disk of"), "{error}");
 }

@@ -6,12 +6,10 @@
 //! exactly the release. Nothing is remembered on disk about how far it came: what is on the slot already is recognised by its
 //! digests, be it from an interrupted attempt or from an older release that shares frames with this one.
 
-mod aligned;
 mod command;
 mod engine;
 #[cfg(test)]
 mod fault_tests;
-mod medium;
 mod part;
 mod passive;
 mod read_back;
@@ -20,12 +18,9 @@ pub(crate) mod testing;
 
 use std::io;
 
-pub use aligned::Aligned;
 pub use command::{Args as StageArgs, run as run_stage};
 pub use engine::{Fetched, Frames, stage};
-pub use medium::{EspFile, Medium, Partition};
 pub use passive::{DiskSlot, Passive, Places};
-pub(crate) use passive::{remove_for_good, sync_folder};
 
 use crate::daemon::host::{Failure, FailureKind};
 

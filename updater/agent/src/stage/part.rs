@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use payload::{FRAME_BYTES, Part, Sha256Digest};
 use tokio::sync::mpsc;
 
-use super::aligned::Aligned;
 use super::disk_failure;
 use super::engine::{Fetched, Frames, Lease, blocking};
-use super::medium::Medium;
 use crate::daemon::host::{Failure, FailureKind};
+use crate::disk::Aligned;
+use crate::disk::Medium;
 
 /// Buffers of one frame each: one being received, one waiting, one being written.
 const BUFFERS: usize = 3;

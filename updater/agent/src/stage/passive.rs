@@ -1,14 +1,13 @@
 //! The passive slot: everything an update may write to, and nothing else.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use payload::PartName;
 
-use super::medium::{EspFile, Medium, Partition};
 use crate::daemon::host::Slot;
+use crate::disk::{self, Disk, Medium};
 
 /// The passive slot during an update.
 pub trait Passive: Send {
@@ -57,17 +56,18 @@ impl Places {
 /// The passive slot of this machine.
 #[derive(Debug)]
 pub struct DiskSlot {
+    disk: Arc<dyn Disk>,
     places: Places,
     slot: Slot,
 }
 
 impl DiskSlot {
     /// The slot `slot` of a machine that runs from `booted`.
-    pub fn new(places: Places, booted: Slot, slot: Slot) -> io::Result<Self> {
+    pub fn new(disk: Arc<dyn Disk>, places: Places, booted: Slot, slot: Slot) -> io::Result<Self> {
         if slot == booted {
             return Err(io::Error::other(format!("slot {slot} is the one this machine runs from; it is never written to")));
         }
-        let this = Self { places, slot };
+        let this = Self { disk, places, slot };
         this.same_disk()?;
         Ok(this)
     }
@@ -80,10 +80,10 @@ impl DiskSlot {
     /// Labels are not unique across disks: a second disk with an image on it (a USB stick, say) must not get our update.
     fn same_disk(&self) -> io::Result<()> {
         let active = self.places.partition(self.slot.other(), PartName::Root);
-        let home = disk_of(&active)?;
+        let home = self.disk.disk_of(&active)?;
         for part in [PartName::Root, PartName::Verity] {
             let path = self.places.partition(self.slot, part);
-            if disk_of(&path)? != home {
+            if self.disk.disk_of(&path)? != home {
                 return Err(io::Error::other(format!("{} is not on the disk of {}", path.display(), active.display())));
             }
         }
@@ -91,61 +91,25 @@ impl DiskSlot {
     }
 }
 
-/// The disk of a partition, as its folder in sysfs; for a regular file its own folder.
-fn disk_of(partition: &Path) -> io::Result<PathBuf> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", partition.display()));
-    let metadata = partition.metadata().map_err(named)?;
-    let node = if metadata.file_type().is_block_device() {
-        let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
-        PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
-    } else {
-        partition.to_owned()
-    };
-    let node = node.canonicalize().map_err(named)?;
-    node.parent().map(Path::to_owned).ok_or_else(|| io::Error::other("a partition without a disk"))
-}
-
-/// Makes the names in a folder survive a power cut.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Removes a file for good; that there was none is fine.
-pub(crate) fn remove_for_good(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => other?,
-    }
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
 impl Passive for DiskSlot {
     fn invalidate(&mut self) -> io::Result<()> {
-        remove_for_good(&self.places.entry(self.slot))
+        disk::remove_for_good(&*self.disk, &self.places.entry(self.slot))
     }
 
     fn open(&mut self, part: PartName, bytes: u64) -> io::Result<Box<dyn Medium>> {
         if part != PartName::Uki {
-            return Ok(Box::new(Partition::open(&self.places.partition(self.slot, part))?));
+            return self.disk.partition(&self.places.partition(self.slot, part));
         }
         let temporary = self.temporary();
-        let kept = temporary.metadata().map_or(0, |metadata| metadata.blocks() * 512);
-        let space = rustix::fs::statvfs(self.places.entries())?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        if free + kept < bytes {
-            let text = format!("the boot entry needs {bytes} bytes, the ESP has {} left; remove what does not belong there", free + kept);
-            return Err(io::Error::new(io::ErrorKind::StorageFull, text));
-        }
-        let opened = EspFile::open(&temporary, bytes);
-        if opened.is_err() {
+        self.disk.esp_file(&temporary, bytes).inspect_err(|_| {
             // Half a file would only take the space that the next attempt needs.
-            let _ = fs::remove_file(&temporary);
-        }
-        Ok(Box::new(opened?))
+            let _ = self.disk.remove(&temporary);
+        })
     }
 
     fn publish(&mut self) -> io::Result<()> {
-        fs::rename(self.temporary(), self.places.entry(self.slot))?;
-        sync_folder(&self.places.entries())
+        let entry = self.places.entry(self.slot);
+        self.disk.rename(&self.temporary(), &entry)?;
+        disk::sync_name(&*self.disk, &entry, &self.places.entries())
     }
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use payload::verity::{self, RootHash, TreeSizes};
 use payload::{FRAME_BYTES, Part, Sha256Digest};
 
-use super::aligned::Aligned;
 use super::disk_failure;
-use super::medium::Medium;
 use crate::daemon::host::{Failure, FailureKind};
+use crate::disk::Aligned;
+use crate::disk::Medium;
 
 /// Checks the three parts, given in the order root, hash tree, UKI.
 pub(super) fn check(

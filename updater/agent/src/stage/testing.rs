@@ -10,8 +10,9 @@ use payload::verity;
 use payload::{FRAME_BYTES, Full, Part, PartName, Release, Sha256Digest, Version, Way, pack};
 
 use super::engine::{Fetched, Frames};
-use super::{Aligned, DiskSlot, Medium, Passive, Places};
+use super::{DiskSlot, Passive, Places};
 use crate::daemon::host::{Failure, FailureKind, Slot};
+use crate::disk::{Aligned, Medium};
 
 /// A small release with a root of a frame and a bit, with real hash tree and packed files.
 pub(crate) struct TestRelease {

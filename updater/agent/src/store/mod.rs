@@ -1,9 +1,7 @@
 //! What survives a reboot: `state.json`, the trusted metadata as opaque bytes, and where both live.
 
-mod atomic;
 mod state;
 mod trusted;
 
-pub use atomic::replace;
 pub use state::{Loaded, Store, StoreError};
 pub use trusted::TrustedFiles;

@@ -1,9 +1,10 @@
 //! `state.json`.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::disk::{self, Disk};
 use crate::machine::Persisted;
 use crate::machine::persisted::FORMAT;
 
@@ -43,6 +44,7 @@ pub struct Loaded {
 /// The folder with everything that survives a reboot.
 #[derive(Debug, Clone)]
 pub struct Store {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
 }
 
@@ -51,10 +53,10 @@ impl Store {
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Io { doing: "making the folder", path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        Ok(Self { folder: folder.to_owned() })
+        disk.make_folder(folder).map_err(failed)?;
+        Ok(Self { disk, folder: folder.to_owned() })
     }
 
     /// The folder.
@@ -78,17 +80,15 @@ impl Store {
             let path = path.clone();
             move |source| StoreError::Io { doing, path, source }
         };
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let bytes = match self.disk.read(&path, STATE_BYTES_MAX + 1) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Loaded { persisted: Persisted::default(), damage: None }),
-            Err(error) => return Err(failed("opening")(error)),
+            Err(error) => return Err(failed("reading")(error)),
         };
-        let mut bytes = Vec::new();
-        file.take(STATE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed("reading"))?;
         match parse(&bytes) {
             Ok(persisted) => Ok(Loaded { persisted, damage: None }),
             Err(reason) => {
-                std::fs::rename(&path, self.folder.join(DAMAGED_KEPT)).map_err(failed("putting aside"))?;
+                self.disk.rename(&path, &self.folder.join(DAMAGED_KEPT)).map_err(failed("putting aside"))?;
                 let damage =
                     format!("{} was damaged ({reason}) and is now {DAMAGED_KEPT}; quarantine and floor start anew", path.display());
                 Ok(Loaded { persisted: Persisted::default(), damage: Some(damage) })
@@ -103,7 +103,7 @@ impl Store {
     pub fn save(&self, persisted: &Persisted) -> Result<(), StoreError> {
         let mut bytes = serde_json::to_vec_pretty(persisted)?;
         bytes.push(b'\n');
-        super::replace(&self.path(), &bytes).map_err(|source| StoreError::Io { doing: "writing", path: self.path(), source })
+        disk::replace(&*self.disk, &self.path(), &bytes).map_err(|source| StoreError::Io { doing: "writing", path: self.path(), source })
     }
 }
 
@@ -128,14 +128,14 @@ mod tests {
     fn load(bytes: &[u8]) -> (Loaded, bool) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("state.json"), bytes).unwrap();
-        let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+        let loaded = Store::open(disk::linux(), dir.path()).unwrap().load().unwrap();
         (loaded, dir.path().join(DAMAGED_KEPT).exists())
     }
 
     #[test]
     fn what_was_saved_is_loaded() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("made/updater")).unwrap();
+        let store = Store::open(disk::linux(), &dir.path().join("made/updater")).unwrap();
         assert_eq!(store.load().unwrap(), Loaded { persisted: Persisted::default(), damage: None });
         let mut bench = Bench::new();
         bench.stage("1.1.0");

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use crate::disk::{self, Linux};
 
 /// Largest file in bytes: what the verifier accepts at most.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -55,7 +56,7 @@ impl TrustedFiles {
         if self.load(name)?.as_deref() == Some(bytes) {
             return Ok(());
         }
-        super::replace(&path, bytes).map_err(|source| StoreError::Io { doing: "writing", path, source })
+        disk::replace(&Linux, &path, bytes).map_err(|source| StoreError::Io { doing: "writing", path, source })
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {

@@ -9,10 +9,9 @@ use anyhow::{Context, bail};
 use trust::{Answer, Refresh, Role, TargetName, Trusted};
 
 use crate::daemon::host::Access;
+use crate::disk::{Linux, remove_for_good, replace};
 use crate::sandbox::fetch::{Limits, Network, Small, small};
 use crate::sandbox::messages::Reach;
-use crate::sandbox::replace;
-use crate::stage::remove_for_good;
 
 /// Largest target that is downloaded, in bytes: it is held in memory.
 const TARGET_MAX_BYTES: u64 = 64 << 20;
@@ -70,7 +69,7 @@ async fn run_at(args: &Args, now: jiff::Timestamp, limits: Limits) -> anyhow::Re
             let bytes = std::fs::read(root).with_context(|| format!("reading {}", root.display()))?;
             trust::Root::open(&bytes).with_context(|| format!("trusting {}", root.display()))?;
             std::fs::create_dir_all(dir)?;
-            replace(&dir.join("root.json"), &bytes).with_context(|| format!("keeping the root in {}", dir.display()))
+            replace(&Linux, &dir.join("root.json"), &bytes).with_context(|| format!("keeping the root in {}", dir.display()))
         }
         Step::Refresh => refresh(args, now, limits).await.map(drop),
         Step::Download => download(args, now, limits).await,
@@ -101,8 +100,8 @@ fn keep(dir: &Path, before: &Trusted, after: &Trusted) -> anyhow::Result<()> {
     for role in changed {
         let path = dir.join(role.file_name());
         let kept = match after.get(role) {
-            Some(bytes) => replace(&path, bytes),
-            None => remove_for_good(&path),
+            Some(bytes) => replace(&Linux, &path, bytes),
+            None => remove_for_good(&Linux, &path),
         };
         kept.with_context(|| format!("keeping {}", path.display()))?;
     }
@@ -158,7 +157,7 @@ async fn download(args: &Args, now: jiff::Timestamp, limits: Limits) -> anyhow::
     };
     let bytes = target.check_as(name, &bytes)?;
     std::fs::create_dir_all(dir)?;
-    replace(&path, &bytes).with_context(|| format!("keeping {}", path.display()))
+    replace(&Linux, &path, &bytes).with_context(|| format!("keeping {}", path.display()))
 }
 
 /// A file name that stands for a target's name: all but plain characters are percent-encoded.

@@ -47,7 +47,7 @@ const CONFIG: &str = "server = \"http://10.0.2.2:8080\"\n[reboot]\nwait-for-user
 
 /// Runs a daemon in `root` until `story` is told, then stops it as SIGTERM does.
 fn run<F: Future<Output = ()>>(root: &Path, host: &Script, story: impl FnOnce(Outside) -> F) {
-    let store = Store::open(root).unwrap();
+    let store = Store::open(crate::disk::linux(), root).unwrap();
     let machine = Machine::new(host.booted.clone(), store.load().unwrap().persisted, Settings::default());
     let (status, shown) = watch::channel(machine.status());
     let (requests, commands) = mpsc::channel(4);
@@ -69,13 +69,13 @@ fn run<F: Future<Output = ()>>(root: &Path, host: &Script, story: impl FnOnce(Ou
 }
 
 fn on_disk(root: &Path) -> Persisted {
-    Store::open(root).unwrap().load().unwrap().persisted
+    Store::open(crate::disk::linux(), root).unwrap().load().unwrap().persisted
 }
 
 fn prepare(persisted: &Persisted) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     write_config(root.path(), CONFIG);
-    Store::open(root.path()).unwrap().save(persisted).unwrap();
+    Store::open(crate::disk::linux(), root.path()).unwrap().save(persisted).unwrap();
     root
 }
 
