@@ -35,4 +35,6 @@ pub mod slot;
 pub mod stage;
 pub mod store;
 pub mod tuf_client;
+#[cfg(test)]
+mod twin;
 pub mod why;

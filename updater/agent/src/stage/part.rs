@@ -94,7 +94,7 @@ async fn recognise(job: &Job, mut medium: Box<dyn Medium>) -> Result<(Box<dyn Me
     let (part, stop, done) = (Arc::clone(&job.part), Arc::clone(&job.stop), Arc::clone(&job.done));
     blocking(&job.lease, move || {
         let mut missing = BTreeSet::new();
-        let mut buffer = Aligned::new(FRAME_BYTES);
+        let mut buffer = Aligned::new(part.frame_len(0));
         for (index, digest) in part.frames.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Err(cancelled());
@@ -135,7 +135,7 @@ async fn transfer(
     let (to_us, mut written) = mpsc::channel::<(Parcel, Outcome)>(BUFFERS);
     let (part, stop, done) = (Arc::clone(&job.part), Arc::clone(&job.stop), Arc::clone(&job.done));
     let writer = blocking(&job.lease, move || write_all(&part, medium, parcels, &to_us, &stop, &done));
-    let mut buffers: Vec<Aligned> = (0..BUFFERS).map(|_| Aligned::new(FRAME_BYTES)).collect();
+    let mut buffers: Vec<Aligned> = (0..BUFFERS).map(|_| Aligned::new(job.part.frame_len(0))).collect();
     let receiver = async {
         let mut ended = None;
         while ended.is_none() {

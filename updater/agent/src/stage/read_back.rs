@@ -42,7 +42,7 @@ fn wrong(text: &str) -> Failure {
 }
 
 fn frames(part: &Part, medium: &mut dyn Medium, stop: &AtomicBool) -> Result<(), Failure> {
-    let mut buffer = Aligned::new(FRAME_BYTES);
+    let mut buffer = Aligned::new(part.frame_len(0));
     for (index, digest) in part.frames.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             return Err(Failure::new(FailureKind::Internal, "cancelled"));
@@ -71,7 +71,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(medium: &'a mut dyn Medium, end: u64, stop: &'a AtomicBool) -> Self {
-        Self { medium, stop, next: 0, end, buffer: Aligned::new(FRAME_BYTES), used: 0 }
+        Self { medium, stop, next: 0, end, buffer: Aligned::new(usize::try_from(end).unwrap_or(usize::MAX).min(FRAME_BYTES)), used: 0 }
     }
 }
 

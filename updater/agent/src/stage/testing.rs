@@ -37,10 +37,15 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 impl TestRelease {
     pub(crate) fn new(version: Version, seed: u64) -> Self {
-        let root = noise(seed, FRAME_BYTES + 5 * 4096);
+        Self::sized(version, seed, FRAME_BYTES + 5 * 4096, 300_001)
+    }
+
+    /// One with a root of so many bytes, whole blocks, and a UKI of so many.
+    pub(crate) fn sized(version: Version, seed: u64, root_bytes: usize, uki_bytes: usize) -> Self {
+        let root = noise(seed, root_bytes);
         let mut tree = Cursor::new(Vec::new());
         let hash = verity::tree(&root[..], root.len() as u64, b"salt", uuid::Uuid::nil(), &mut tree).unwrap();
-        let contents = [(PartName::Root, root), (PartName::Verity, tree.into_inner()), (PartName::Uki, noise(seed + 7, 300_001))];
+        let contents = [(PartName::Root, root), (PartName::Verity, tree.into_inner()), (PartName::Uki, noise(seed + 7, uki_bytes))];
         let names = [(PartName::Root, "root.erofs.zst"), (PartName::Verity, "root.verity.zst"), (PartName::Uki, "slipway.efi.zst")];
         let (mut parts, mut files) = (Vec::new(), BTreeMap::new());
         for ((name, content), (_, file)) in contents.iter().zip(names) {
