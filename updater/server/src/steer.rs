@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::checkin::batch::note_change;
-use crate::policy::{Control, ControlError, RolloutId, Time};
+use crate::clock::Clock;
+use crate::policy::{Control, ControlError, RolloutId};
 use crate::store::{Db, StoreError, audit, rollouts};
 
 /// How often a lost race is run again: machines write the same row all the time.
@@ -31,18 +32,19 @@ pub enum SteerError {
 ///
 /// # Errors
 /// Why nothing was changed.
-pub async fn steer(db: &Db, id: RolloutId, action: &str, who: &str, control: &Control, now: Time) -> Result<(), SteerError> {
+pub async fn steer(db: &Db, id: RolloutId, action: &str, who: &str, control: &Control, clock: &Clock) -> Result<(), SteerError> {
     let mut tries = 1;
     loop {
-        match once(db, id, action, who, control.clone(), now).await {
+        match once(db, id, action, who, control.clone(), clock).await {
             Err(SteerError::Store(error)) if error.passing() && tries < TRIES => tries += 1,
             done => return done,
         }
     }
 }
 
-async fn once(db: &Db, id: RolloutId, action: &str, who: &str, control: Control, now: Time) -> Result<(), SteerError> {
+async fn once(db: &Db, id: RolloutId, action: &str, who: &str, control: Control, clock: &Clock) -> Result<(), SteerError> {
     let mut tx = db.begin().await?;
+    let now = clock.within(&mut tx).await?;
     let mut stored = rollouts::lock(&mut tx, &[id]).await?.into_iter().next().ok_or(SteerError::Missing(id))?;
     let before = json!(stored.rollout.state);
     stored.rollout.control(control, &stored.counts, now)?;

@@ -1,16 +1,19 @@
 //! What happens by itself, once in a while: silent machines, the brake, the end of rollouts, chart points, and fresh metadata.
 
+pub mod findings;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::checkin::batch::note_change;
+use crate::clock::Clock;
 use crate::http::App;
 use crate::http::api::publish::record;
 use crate::policy::{Outcome, RolloutId, Span, State, Time};
 use crate::publish::{PublishError, online, switch, verify};
-use crate::store::{Db, StoreError, catalog, events, grants, rollouts};
+use crate::store::{Db, StoreError, catalog, events, grants, marks, rollouts};
 use crate::views;
 
 /// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
@@ -25,12 +28,16 @@ const EVENTS_KEPT: Span = Span::hours(90 * 24);
 /// Runs until the server stops.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = round(&app.db, app.now()).await {
+        if let Err(error) = round(&app.db, &app.clock).await {
             app.metrics.database_error();
             tracing::error!(%error, "looking after rollouts failed; it is tried again");
         }
         if let Err(error) = resign(&app).await {
             tracing::error!(%error, "the metadata could not be signed afresh; machines refuse it when it expires");
+        }
+        match findings::look(&app).await {
+            Ok(found) => app.findings.replace(found),
+            Err(error) => tracing::error!(%error, "what needs somebody could not be looked for"),
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -43,7 +50,8 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
 ///
 /// # Errors
 /// The database's; what was done is done, the rest comes with the next round.
-pub async fn round(db: &Db, now: Time) -> Result<(), StoreError> {
+pub async fn round(db: &Db, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.of(db).await?;
     let releases = catalog::releases(db).await?;
     for stored in rollouts::list(db).await? {
         let release = releases.iter().find(|known| known.release.id == stored.rollout.release);
@@ -131,10 +139,17 @@ pub async fn resign(app: &App) -> Result<(), PublishError> {
         if let Some(fresh) = online::refresh(&published, &shared.keys, now)? {
             switch::metadata(&shared.layout, &fresh)?;
             tracing::info!("signed the metadata afresh");
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     });
-    work.await.unwrap_or_else(|error| Err(PublishError::Io { path: app.layout.tuf(), source: std::io::Error::other(error) }))
+    let fresh = work.await.unwrap_or_else(|error| Err(PublishError::Io { path: app.layout.tuf(), source: std::io::Error::other(error) }))?;
+    if fresh {
+        let mut tx = app.db.begin().await?;
+        marks::raise(&mut tx, &marks::served(&app.layout)).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Completes what an earlier run published and did not record, because it was killed between the two.

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::policy::{self, Ask, Because, Change, Decision, Grant, Live, Outcome, Release, ReleaseId, RolloutId, Time, View};
 use crate::store::config::Config;
 use crate::store::machines::{Facts, Record, Standing};
-use crate::store::{Db, StoreError, Tx, audit, events, generation, grants, machines, rollouts};
+use crate::store::{Db, StoreError, Tx, audit, events, grants, machines, present, rollouts};
 
 /// Machines that one group may hold: ten times the largest fleet this server is built for, so that inventing machines fills
 /// no disk.
@@ -88,11 +88,11 @@ impl Engine {
 
     async fn attempt(&mut self, batch: &[CheckIn]) -> Result<(Vec<Reply>, Tally), StoreError> {
         let mut tx = self.db.begin().await?;
-        let generation = generation(&mut tx).await?;
+        let (generation, theirs) = present(&mut tx).await?;
         if self.config.generation != generation {
             self.config = Arc::new(Config::read(&mut tx, generation).await?);
         }
-        let now = self.clock.now();
+        let now = self.clock.judged(theirs);
         let mut work = self.load(&mut tx, batch, now).await?;
         let replies = batch.iter().map(|said| work.one(said)).collect();
         work.write(&mut tx).await?;

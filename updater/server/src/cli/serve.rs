@@ -14,7 +14,7 @@ use super::Ui;
 use super::open::Place;
 use crate::background;
 use crate::clock::Clock;
-use crate::http::{App, Settings, routes, serve};
+use crate::http::{App, Settings, places, routes, serve};
 use crate::publish::online;
 
 /// Connections that may wait to be taken: a fleet that comes back after a power cut.
@@ -42,6 +42,9 @@ pub struct Args {
     /// How often machines are to ask, in seconds.
     #[arg(long, value_name = "SECONDS")]
     poll_interval: Option<u32>,
+    /// Connections that one source address may have open; from loopback, where a proxy may stand, as many as there are.
+    #[arg(long, value_name = "NUMBER", default_value_t = places::PER_ADDRESS)]
+    connections_per_address: usize,
 }
 
 /// Runs it.
@@ -52,7 +55,7 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
     let (db, layout) = args.place.open().await?;
     let _ = layout;
     let keys = args.online_keys.as_deref().map(online::Keys::read).transpose()?.unwrap_or_default();
-    let settings = Settings { data: args.place.data.clone(), base_url: args.base_url, poll_secs: args.poll_interval };
+    let settings = Settings { data: args.place.data.clone(), base_url: args.base_url, poll_secs: args.poll_interval, ..Settings::default() };
     let (app, writer) = App::new(db.clone(), Clock::System, keys, settings);
     if let Err(error) = background::reconcile(&app).await {
         tracing::warn!(error = format!("{error:#}"), "what is published could not be checked against the database");
@@ -70,7 +73,10 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
         end().await;
         let _ = stopping.send(true);
     });
-    serve::serve(listener, routes::router(app), serve::Patience::default(), stop).await?;
+    let mut limits = serve::Limits::default();
+    limits.room.per_address = args.connections_per_address;
+    let metrics = app.metrics.clone();
+    serve::serve(listener, routes::router(app), limits, metrics, stop).await?;
     looking_after.await.context("the background task died")?;
     // All handles of the writer are gone now: it commits what it has and ends.
     if let Ok(ended) = tokio::time::timeout(LAST_BATCH, writer).await {

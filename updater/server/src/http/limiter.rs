@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use super::places::site;
 use crate::policy::Time;
 
 /// Check-ins that one address may send at once: a site of a thousand machines behind one address after a power cut.
@@ -22,7 +23,7 @@ pub struct Limiter {
 impl Limiter {
     /// Whether `address` may check in now. Loopback always may: it is a proxy in front of this server, or a test.
     pub fn allow(&self, address: IpAddr, now: Time) -> bool {
-        let address = if let IpAddr::V6(six) = address { six.to_canonical() } else { address };
+        let address = site(address);
         if address.is_loopback() {
             return true;
         }

@@ -5,18 +5,22 @@
 //! - [`update`]: the Omaha endpoint; [`files`]: metadata and targets
 //! - [`auth`], [`problem`], [`body`]: who asks, what went wrong, and JSON with helpful errors
 //! - [`api`]: what people steer, one file per noun
-//! - [`serve`]: connections, their limits, and an orderly end; [`stall`]: readers that stand still
+//! - [`serve`]: connections, their deadlines, and an orderly end; [`places`]: how many there may be; [`pace`]: clients that are slow on
+//!   purpose; [`framing`]: where a request ends
+//! - [`limiter`]: how often an address may check in; [`system`]: health and metrics
 
 pub mod api;
 pub mod auth;
 pub mod body;
 pub mod files;
+pub mod framing;
 pub mod limiter;
 pub mod openapi;
+pub mod pace;
+pub mod places;
 pub mod problem;
 pub mod routes;
 pub mod serve;
-pub mod stall;
 pub mod state;
 pub mod system;
 pub mod update;

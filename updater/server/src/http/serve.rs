@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,38 +10,63 @@ use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::framing::Framed;
+use super::pace::{self, Impatient, Pace, Paced};
+use super::places::{Places, Room};
 use super::problem::Problem;
-use super::stall::{self, Impatient};
+use crate::metrics::Metrics;
 
 /// How long clients may take; tests are less patient.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// To send the headers; machines need milliseconds.
+    /// To send all of the headers, from the moment the server waits for them; machines need milliseconds.
     pub headers: Duration,
     /// From the headers to the head of the answer: a slow body must not hold a place.
     pub request: Duration,
     /// As above, for uploads and publishing.
     pub upload: Duration,
-    /// To take some of an answer that is being sent.
-    pub stall: Duration,
+    /// How slowly a body may come.
+    pub body: Pace,
+    /// How slowly an answer may be taken.
+    pub answer: Pace,
+    /// How long a connection is kept for the next request; the one that runs then ends in peace.
+    pub age: Duration,
+    /// How long an answer that runs beyond that may take altogether.
+    pub last: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        let (headers, request, upload) = (Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(30 * 60));
-        Self { headers, request, upload, stall: stall::PATIENCE }
+        Self {
+            headers: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            upload: Duration::from_secs(30 * 60),
+            body: pace::BODY,
+            answer: pace::ANSWER,
+            // Places come back to whoever waits, and a balancer in front spreads its connections anew.
+            age: Duration::from_secs(60 * 60),
+            // As long as our own machines try to fetch one part; then they go on where they stopped.
+            last: Duration::from_secs(24 * 60 * 60),
+        }
     }
+}
+
+/// What limits connections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// How long clients may take.
+    pub patience: Patience,
+    /// How many there may be.
+    pub room: Room,
 }
 
 /// Most bytes of all headers of a request.
 const HEADER_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
 const HEADERS: usize = 64;
-/// Open connections; below the 20,000 files that a process may have open on common systems.
-pub const CONNECTIONS: usize = 15_000;
 /// How long running requests may take to end when the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -50,13 +74,19 @@ const DRAIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// None today; accept errors are logged and survived.
-pub async fn serve(listener: TcpListener, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    metrics: Metrics,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let places = Places::new(limits.room);
     let (draining, drained) = watch::channel(());
     loop {
         let place = tokio::select! {
             () = told(&mut stop) => break,
-            place = Arc::clone(&places).acquire_owned() => place,
+            place = places.free() => place,
         };
         let (stream, peer) = tokio::select! {
             () = told(&mut stop) => break,
@@ -70,10 +100,16 @@ pub async fn serve(listener: TcpListener, router: Router, patience: Patience, mu
                 }
             },
         };
+        let Some(seat) = place.and_then(|place| places.seat(place, peer.ip())) else {
+            // Closed without a word: an answer would cost what the limit is to spare.
+            metrics.refused("connections");
+            tracing::debug!(%peer, "closed: this address has as many connections as it may");
+            continue;
+        };
         let (router, stop, alive) = (router.clone(), stop.clone(), drained.clone());
         tokio::spawn(async move {
-            connection(stream, peer, router, patience, stop).await;
-            drop((place, alive));
+            connection(stream, peer, router, limits.patience, stop).await;
+            drop((seat, alive));
         });
     }
     drop(listener);
@@ -92,7 +128,7 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
+        let mut request = request.map(|body| axum::body::Body::new(Paced::new(body, patience.body)));
         request.extensions_mut().insert(ConnectInfo(peer));
         let path = request.uri().path();
         let long = path.starts_with("/api/v1/files/") || path == "/api/v1/publish" || path == "/api/v1/releases";
@@ -112,17 +148,21 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, patienc
         .max_buf_size(HEADER_BYTES.max(8192))
         .max_headers(HEADERS)
         .half_close(false);
-    let connection = http.serve_connection(TokioIo::new(Impatient::new(stream, patience.stall)), service);
-    let mut connection = std::pin::pin!(connection);
+    let stream = Framed::new(Impatient::new(stream, patience.answer));
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = told(&mut stop) => None,
+        () = tokio::time::sleep(patience.age) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::time::timeout(patience.last, connection).await.unwrap_or_else(|_| {
+                tracing::debug!(%peer, "cut off: its last answer took too long");
+                Ok(())
+            })
         }
     };
     if let Err(error) = ended {

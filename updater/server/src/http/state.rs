@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::limiter::Limiter;
+use crate::background::findings::Findings;
 use crate::checkin::batch::Engine;
 use crate::checkin::writer::Writer;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::policy::Time;
-use crate::publish::{Layout, online};
+use crate::publish::{Disk, Layout, online};
 use crate::store::Db;
 
 /// What the command line says.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub base_url: Option<String>,
     /// How often machines are to ask, in seconds.
     pub poll_secs: Option<u32>,
+    /// What the steps of publishing are announced to; tests let them fail.
+    pub disk: Disk,
 }
 
 /// Shared by all requests; cloning is cheap.
@@ -48,6 +51,8 @@ pub struct Inner {
     pub publishing: Mutex<()>,
     /// Check-ins by source address.
     pub limiter: Limiter,
+    /// What needs somebody.
+    pub findings: Findings,
     /// What the command line says.
     pub settings: Settings,
 }
@@ -58,9 +63,9 @@ impl App {
     pub fn new(db: Db, clock: Clock, keys: online::Keys, settings: Settings) -> (Self, tokio::task::JoinHandle<()>) {
         let metrics = Metrics::new();
         let (writer, task) = Writer::start(Engine::new(db.clone(), clock.clone()), metrics.clone());
-        let layout = Layout::new(&settings.data);
+        let layout = Layout::new(&settings.data).with(settings.disk.clone());
         let limiter = Limiter::default();
-        let inner = Inner { db, clock, writer, metrics, layout, keys, publishing: Mutex::new(()), limiter, settings };
+        let inner = Inner { db, clock, writer, metrics, layout, keys, publishing: Mutex::new(()), limiter, findings: Findings::default(), settings };
         (Self(Arc::new(inner)), task)
     }
 

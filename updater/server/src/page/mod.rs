@@ -37,6 +37,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, map_response};
 use axum::routing::{get, post};
 
+use crate::background::findings::Findings;
 use crate::clock::Clock;
 use crate::policy::Time;
 use crate::store::Db;
@@ -50,13 +51,20 @@ pub struct Page {
     db: Db,
     clock: Clock,
     base_url: Option<String>,
+    findings: Findings,
 }
 
 impl Page {
     /// Pages on `db`. `base_url` is how browsers reach this server, where that is known.
     #[must_use]
-    pub const fn new(db: Db, clock: Clock, base_url: Option<String>) -> Self {
-        Self { db, clock, base_url }
+    pub fn new(db: Db, clock: Clock, base_url: Option<String>) -> Self {
+        Self { db, clock, base_url, findings: Findings::default() }
+    }
+
+    /// The same, with what the background task finds.
+    #[must_use]
+    pub fn with(self, findings: Findings) -> Self {
+        Self { findings, ..self }
     }
 
     fn now(&self) -> Time {

@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::rollouts::Line;
 use super::text::{count, counted, percent, tame};
 use super::{Page, answer};
+use crate::background::findings::{Finding, Kind};
 use crate::policy::{Follow, Group, State as Standing, Time};
 use crate::store::machines::{Standing as MachineState, Tally};
 use crate::views::{self, Fleet};
@@ -69,16 +70,16 @@ struct View {
 pub async fn get(State(page): State<Page>, visitor: Visitor) -> Result<Response, Problem> {
     let now = page.now();
     let fleet = views::fleet(&page.db, now).await?;
-    answer::page(&view(&fleet, &visitor, now), now)
+    answer::page(&view(&fleet, &page.findings.all(), &visitor, now), now)
 }
 
-fn view(fleet: &Fleet, visitor: &Visitor, now: Time) -> View {
+fn view(fleet: &Fleet, found: &[Finding], visitor: &Visitor, now: Time) -> View {
     let total = fleet.machines.iter().map(|tally| tally.machines).sum();
     let (finished, running): (Vec<_>, Vec<_>) = fleet.rollouts.iter().partition(|progress| matches!(progress.state, Standing::Done { .. }));
     View {
         frame: Frame::new("Overview", Here::Overview, visitor),
         total: format!("{} in {}", counted(total, "machine"), counted(fleet.groups.len() as u64, "group")),
-        alarms: alarms(fleet),
+        alarms: alarms(fleet, found),
         running: running.into_iter().map(|progress| Line::new(progress, now)).collect(),
         finished: finished.into_iter().take(FINISHED).map(|progress| Line::new(progress, now)).collect(),
         cards: cards(fleet),
@@ -86,8 +87,14 @@ fn view(fleet: &Fleet, visitor: &Visitor, now: Time) -> View {
 }
 
 /// The worst first.
-fn alarms(fleet: &Fleet) -> Vec<Alarm> {
-    let mut alarms = Vec::new();
+fn alarms(fleet: &Fleet, found: &[Finding]) -> Vec<Alarm> {
+    let found = found.iter().map(|finding| Alarm {
+        tone: "bad",
+        text: tame(&finding.text),
+        href: if finding.kind == Kind::MachinesAhead { "/machines" } else { "/history" }.to_owned(),
+        link: if finding.kind == Kind::MachinesAhead { "Show the machines" } else { "Show the history" },
+    });
+    let mut alarms: Vec<Alarm> = found.collect();
     for progress in &fleet.rollouts {
         let line = Line::new(progress, progress.started_at);
         if !line.held.is_empty() {

@@ -65,7 +65,7 @@ fn back(id: RolloutId) -> (String, &'static str) {
 }
 
 async fn apply(page: &Page, visitor: &Visitor, id: RolloutId, action: &str, control: &Control) -> Result<Response, Problem> {
-    match steer(&page.db, id, action, &visitor.name, control, page.now()).await {
+    match steer(&page.db, id, action, &visitor.name, control, &page.clock).await {
         Ok(()) => Ok(redirect(&back(id).0)),
         Err(SteerError::Missing(id)) => Err(rollout::missing(id)),
         Err(SteerError::Refused(why)) => Err(Problem::new(StatusCode::CONFLICT, "Nothing was changed", format!("{why}."), back(id))),

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PublishError;
+use super::{Disk, PublishError};
 
 /// Longest name of a file or folder, in bytes; what `release.json` allows as well.
 const NAME_MAX: usize = 128;
@@ -25,6 +25,8 @@ pub struct Layout {
     /// The root that the first published metadata must follow from. No upload reaches it; where there is none, the first publisher
     /// is believed.
     pub pinned: PathBuf,
+    /// What its steps are announced to.
+    pub disk: Disk,
 }
 
 /// A name below `/tuf` or `/targets` that is safe to write.
@@ -81,7 +83,13 @@ impl Layout {
     /// Below a data folder.
     #[must_use]
     pub fn new(data: &Path) -> Self {
-        Self { repository: data.join("repository"), staging: data.join("staging"), pinned: data.join("root.json") }
+        Self { repository: data.join("repository"), staging: data.join("staging"), pinned: data.join("root.json"), disk: Disk::default() }
+    }
+
+    /// The same folders on a disk that tests can let fail.
+    #[must_use]
+    pub fn with(self, disk: Disk) -> Self {
+        Self { disk, ..self }
     }
 
     /// Makes the folders.

@@ -1,5 +1,6 @@
 //! How releases come in: uploaded into a staging folder, verified as a whole, then made visible by one rename.
 //!
+//! - [`disk`]: every step that changes it, by name, for tests of faults
 //! - [`layout`]: the folders, and which names may be written
 //! - [`upload`]: one file into staging, hashed while it streams
 //! - [`verify`]: the whole chain of signed metadata, and every file it names
@@ -7,6 +8,7 @@
 //! - [`online`]: re-signs what says that the repository is fresh, where this server has the online keys
 //! - [`register`]: releases without signed metadata, for clients that bring their own trust
 
+pub mod disk;
 pub mod layout;
 pub mod online;
 pub mod register;
@@ -16,6 +18,7 @@ pub mod verify;
 
 use std::path::PathBuf;
 
+pub use disk::{Disk, Step};
 pub use layout::Layout;
 
 /// Why something cannot be published.

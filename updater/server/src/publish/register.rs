@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::layout::{Name, plain};
 use super::switch::sync_folder;
-use super::{Layout, PublishError, at};
+use super::{Layout, PublishError, Step, at};
 use crate::store::catalog::{Offer, Package, Source};
 
 /// Takes uploaded files of one folder out of staging and describes them. Running it again after an interruption completes it.
@@ -26,8 +26,10 @@ pub fn register(layout: &Layout, folder: &str, files: &[String]) -> Result<Offer
             }
             let parent = published.parent().unwrap_or(&layout.repository);
             std::fs::create_dir_all(parent).map_err(at(parent))?;
-            std::fs::rename(&staged, &published).map_err(at(&published))?;
+            layout.disk.step(Step::MoveTarget).and_then(|()| std::fs::rename(&staged, &published)).map_err(at(&published))?;
+            layout.disk.step(Step::SyncTarget).map_err(at(parent))?;
             sync_folder(parent)?;
+            sync_folder(&layout.repository.join("targets"))?;
         }
         packages.push(describe(&published, file, &name)?);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::layout::Name;
 use super::verify::Verified;
-use super::{Layout, PublishError, at};
+use super::{Layout, PublishError, Step, at};
 
 /// Old sets of metadata that are kept beside the present one, for whoever is reading them right now.
 const KEEP: usize = 2;
@@ -22,10 +22,13 @@ pub fn switch(layout: &Layout, verified: &Verified) -> Result<(), PublishError> 
         let (from, to) = (layout.staging.join(name.path()), layout.repository.join(name.path()));
         let folder = to.parent().unwrap_or(&layout.repository);
         std::fs::create_dir_all(folder).map_err(at(folder))?;
-        std::fs::rename(&from, &to).map_err(at(&to))?;
+        layout.disk.step(Step::MoveTarget).and_then(|()| std::fs::rename(&from, &to)).map_err(at(&to))?;
+        layout.disk.step(Step::SyncTarget).map_err(at(folder))?;
         sync_folder(folder)?;
     }
-    sync_folder(&layout.repository.join("targets"))?;
+    let targets = layout.repository.join("targets");
+    layout.disk.step(Step::SyncTargets).map_err(at(&targets))?;
+    sync_folder(&targets)?;
     metadata(layout, &verified.tuf)
 }
 
@@ -43,15 +46,19 @@ pub fn metadata(layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<()
     for (name, bytes) in files {
         let path = folder.join(name);
         let mut file = File::create(&path).map_err(at(&path))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&path))?;
+        layout.disk.step(Step::WriteMetadata).and_then(|()| file.write_all(bytes)).map_err(at(&path))?;
+        layout.disk.step(Step::SyncMetadata).and_then(|()| file.sync_all()).map_err(at(&path))?;
     }
+    layout.disk.step(Step::SyncSet).map_err(at(&folder))?;
     sync_folder(&folder)?;
     let link = layout.repository.join(".tuf-next");
     let _ = std::fs::remove_file(&link);
-    std::os::unix::fs::symlink(format!("tuf-{next}"), &link).map_err(at(&link))?;
+    layout.disk.step(Step::LinkSet).and_then(|()| std::os::unix::fs::symlink(format!("tuf-{next}"), &link)).map_err(at(&link))?;
     // From here on machines see the new set.
-    std::fs::rename(&link, layout.tuf()).map_err(at(layout.tuf()))?;
+    layout.disk.step(Step::Switch).and_then(|()| std::fs::rename(&link, layout.tuf())).map_err(at(layout.tuf()))?;
+    layout.disk.step(Step::SyncRepository).map_err(at(&layout.repository))?;
     sync_folder(&layout.repository)?;
+    layout.disk.step(Step::Forget).map_err(at(&layout.repository))?;
     for old in 1..next.saturating_sub(KEEP) {
         let _ = std::fs::remove_dir_all(layout.repository.join(format!("tuf-{old}")));
     }
@@ -66,6 +73,9 @@ fn present(layout: &Layout) -> Option<usize> {
 /// Removes what was published from staging.
 pub fn clear(layout: &Layout, verified: &Verified) {
     // Whatever cannot be removed is harmless: it is verified again, or overwritten, by the next upload.
+    if layout.disk.step(Step::Clear).is_err() {
+        return;
+    }
     for name in verified.tuf.keys() {
         let _ = std::fs::remove_file(layout.staging.join("tuf").join(name));
     }

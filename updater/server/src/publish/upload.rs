@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::layout::Name;
-use super::{Layout, PublishError, at};
+use super::switch::sync_folder;
+use super::{Disk, Layout, PublishError, Step, at};
 
 /// Largest file of a release, in bytes: four times today's root partition.
 const TARGET_MAX: u64 = 8 << 30;
@@ -34,16 +35,30 @@ where
     tokio::fs::create_dir_all(&folder).await.map_err(at(&folder))?;
     // Begins with a dot, which no published name does; one part file per name bounds what broken uploads leave.
     let part = folder.join(format!(".part-{}", path.file_name().and_then(|name| name.to_str()).unwrap_or_default()));
-    let taken = take(&part, name, announced, body).await;
+    let taken = take(&layout.disk, &part, name, announced, body).await;
     if taken.is_err() {
         let _ = tokio::fs::remove_file(&part).await;
     }
     let length = taken?;
-    tokio::fs::rename(&part, &path).await.map_err(at(&path))?;
+    let (disk, staging) = (layout.disk.clone(), layout.staging.clone());
+    let naming = tokio::task::spawn_blocking(move || {
+        disk.step(Step::NamePart).and_then(|()| std::fs::rename(&part, &path)).map_err(at(&path))?;
+        // What was taken is here after a power cut as well: the name, and its folder's own.
+        disk.step(Step::SyncStaging).map_err(at(&folder))?;
+        sync_folder(&folder)?;
+        sync_folder(&staging.join("targets"))
+    });
+    naming.await.map_err(|error| at(&layout.staging)(std::io::Error::other(error)))??;
     Ok(length)
 }
 
-async fn take<B, E>(part: &Path, name: &Name, announced: &str, body: impl Stream<Item = Result<B, E>>) -> Result<u64, PublishError>
+async fn take<B, E>(
+    disk: &Disk,
+    part: &Path,
+    name: &Name,
+    announced: &str,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Result<u64, PublishError>
 where
     B: AsRef<[u8]>,
     E: std::fmt::Display,
@@ -51,6 +66,7 @@ where
     let limit = if matches!(name, Name::Tuf(_)) { TUF_MAX } else { TARGET_MAX };
     // Never through a link that somebody left there.
     let _ = tokio::fs::remove_file(part).await;
+    disk.step(Step::CreatePart).map_err(at(part))?;
     let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(part).await.map_err(at(part))?;
     let (mut digest, mut length) = (Sha256::new(), 0_u64);
     let mut body = std::pin::pin!(body);
@@ -61,8 +77,12 @@ where
             return Err(PublishError::Large { name: name.to_string(), limit });
         }
         digest.update(piece.as_ref());
+        disk.step(Step::WritePart).map_err(at(part))?;
         file.write_all(piece.as_ref()).await.map_err(at(part))?;
     }
+    // A write that is still under way has not failed yet.
+    file.flush().await.map_err(at(part))?;
+    disk.step(Step::SyncPart).map_err(at(part))?;
     file.sync_all().await.map_err(at(part))?;
     let got = hex::encode(digest.finalize());
     if got != announced {

@@ -3,14 +3,16 @@
 //! Every statement of this crate is written in the subset that both speak (`$1` placeholders, `ON CONFLICT`, `RETURNING`,
 //! `CAST(.. AS BIGINT)`); the few words that differ are asked of [`Tx`]. Lists are parameters as well: see [`Items`].
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row as _, Sqlite, Transaction, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction, TypeInfo, ValueRef};
 
 use super::{Items, StoreError, items};
 
@@ -20,6 +22,13 @@ const BUSY: Duration = Duration::from_secs(10);
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// Readers beside the one writer: pages and exports must not wait for each other.
 const READERS: u32 = 4;
+/// How long a connection to Postgres may have been idle before it is asked whether it is still there. A busy one is not asked
+/// before each use: it shows at the first statement, and [`Db::begin`] tries again.
+const IDLE: Duration = Duration::from_secs(1);
+/// SQLite's clock, in unix milliseconds.
+const SQLITE_CLOCK: &str = "CAST(unixepoch('subsec') * 1000 AS BIGINT)";
+/// Postgres' clock, in unix milliseconds: at this moment, not at the beginning of the transaction.
+const POSTGRES_CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 /// Connections of one replica to Postgres: the batch writer, the background task, and requests of people.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
@@ -238,6 +247,28 @@ impl Kind {
     }
 }
 
+type Judged<'a> = Pin<Box<dyn Future<Output = Result<bool, sqlx::Error>> + Send + 'a>>;
+
+/// Whether a connection that was given back may be used again. After some faults (a full disk) SQLite rolls back by itself,
+/// which the library does not know: it would take the next transaction for one inside the last and refuse it, for ever.
+fn sound(connection: &mut SqliteConnection) -> Judged<'_> {
+    Box::pin(async move {
+        // Answered behind a rollback that is under way.
+        connection.ping().await?;
+        Ok(!connection.is_in_transaction())
+    })
+}
+
+/// Whether a connection that was idle for so long is still there.
+fn there(connection: &mut PgConnection, idle: Duration) -> Judged<'_> {
+    Box::pin(async move {
+        if idle >= IDLE {
+            connection.ping().await?;
+        }
+        Ok(true)
+    })
+}
+
 impl Db {
     /// Opens (and creates) the SQLite file and brings its tables up to date.
     ///
@@ -257,10 +288,11 @@ impl Db {
             .foreign_keys(true)
             .pragma("cache_size", "-65536")
             .disable_statement_logging();
-        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options.clone()).await?;
+        // A file does not go away between two uses.
+        let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE).test_before_acquire(false);
+        let writer = pool().max_connections(1).after_release(|connection, _| sound(connection)).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).connect_with(options.read_only(true)).await?;
+        let readers = pool().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
 
@@ -270,7 +302,8 @@ impl Db {
     /// The URL is wrong, the server does not answer, or its tables are not ours.
     pub async fn postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
-        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).test_before_acquire(false);
+        let pool = pool.before_acquire(|connection, meta| there(connection, meta.idle_for)).connect_with(options).await?;
         sqlx::migrate!("migrations/postgres").run(&pool).await?;
         Ok(Self::Postgres(pool))
     }
@@ -282,8 +315,21 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(match pool.begin().await {
+                // It went away since it was last used, and nothing was asked of it yet.
+                Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => pool.begin().await?,
+                begun => begun?,
+            }),
         })
+    }
+
+    /// The expression for the database's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => SQLITE_CLOCK,
+            Self::Postgres(_) => POSTGRES_CLOCK,
+        }
     }
 
     /// Reads outside any transaction.
@@ -361,6 +407,15 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+
+    /// The expression for the database's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => SQLITE_CLOCK,
+            Self::Postgres(_) => POSTGRES_CLOCK,
+        }
     }
 
     /// The words that lock what a `SELECT` reads. SQLite needs none: the transaction holds the one write lock already.

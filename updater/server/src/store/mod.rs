@@ -4,6 +4,7 @@
 //! - [`config`]: groups, channels, releases and rollouts as the memory copy that every batch decides with
 //! - [`catalog`]: releases and channels; [`groups`]; [`rollouts`] with their counts
 //! - [`machines`], [`events`], [`grants`]: what machines said and were given
+//! - [`marks`]: the newest metadata that was ever served, to know older files by
 //! - [`tokens`], [`audit`]: who may do what, and who did
 
 pub mod audit;
@@ -15,6 +16,7 @@ pub mod grants;
 pub mod groups;
 pub mod items;
 pub mod machines;
+pub mod marks;
 pub mod rollouts;
 pub mod tokens;
 
@@ -22,6 +24,8 @@ use std::path::Path;
 
 pub use db::{Db, Tx};
 pub use items::Items;
+
+use crate::policy::Time;
 
 /// The database file inside the data folder.
 pub const SQLITE_FILE: &str = "server.db";
@@ -98,10 +102,21 @@ pub async fn touch_generation(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The present generation of what replicas hold in memory.
+/// The present generation of what replicas hold in memory, and the time by the database's clock.
+///
+/// A time that is asked for before a lock is waited for is an early one: a ramp is judged a little too low, never too high.
 ///
 /// # Errors
 /// The database's.
-pub async fn generation(tx: &mut Tx) -> Result<i64, StoreError> {
-    tx.row("SELECT value FROM meta WHERE name = 'generation'", &[]).await?.map_or(Ok(0), |row| row.int(0))
+pub async fn present(tx: &mut Tx) -> Result<(i64, Time), StoreError> {
+    let sql = format!("SELECT value, {} FROM meta WHERE name = 'generation'", tx.clock());
+    tx.row(sql, &[]).await?.map_or(Ok((0, Time(0))), |row| Ok((row.int(0)?, Time(row.int(1)?))))
+}
+
+/// The time by the database's clock.
+///
+/// # Errors
+/// The database's.
+pub async fn time(db: &Db) -> Result<Time, StoreError> {
+    db.row(format!("SELECT {}", db.clock()), &[]).await?.map_or(Ok(Time(0)), |row| row.int(0).map(Time))
 }

@@ -32,7 +32,8 @@ impl Server {
             let (app, _) = App::new(fleet.db.clone(), fleet.clock.clone(), online::Keys::default(), settings);
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(serve::serve(listener, routes::router(app), serve::Patience::default(), stopped));
+            let metrics = app.metrics.clone();
+            tokio::spawn(serve::serve(listener, routes::router(app), serve::Limits::default(), metrics, stopped));
             (fleet, secret, address)
         });
         Self { address, secret, runtime, fleet, _data: data, _stop: stop }

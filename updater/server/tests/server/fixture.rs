@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use update_server::clock::Clock;
+use update_server::http::pace::Pace;
+use update_server::http::places::Room;
 use update_server::http::{App, Settings, routes, serve};
 use update_server::policy::Time;
 use update_server::publish::online;
@@ -26,7 +28,10 @@ pub const PATIENCE: serve::Patience = serve::Patience {
     headers: Duration::from_secs(2),
     request: Duration::from_secs(20),
     upload: Duration::from_secs(60),
-    stall: Duration::from_secs(20),
+    body: Pace { patience: Duration::from_secs(20), rate: 1024 },
+    answer: Pace { patience: Duration::from_secs(20), rate: 1024 },
+    age: Duration::from_secs(600),
+    last: Duration::from_secs(600),
 };
 
 pub struct Server {
@@ -109,17 +114,89 @@ impl Server {
     }
 
     pub async fn on(db: Db, dir: TempDir, keys: online::Keys) -> Self {
-        let clock = Clock::manual(NOW);
+        Self::limited(db, dir, keys, serve::Limits { patience: PATIENCE, room: Room::default() }).await
+    }
+
+    /// One that is less patient, or has less room.
+    pub async fn strict(limits: serve::Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::sqlite(&dir.path().join("server.db")).await.unwrap();
+        Self::limited(db, dir, online::Keys::default(), limits).await
+    }
+
+    /// One whose data folder and SQLite file are in `dir`.
+    pub async fn start_in(dir: TempDir) -> Self {
+        let db = Db::sqlite(&dir.path().join("server.db")).await.unwrap();
+        Self::on(db, dir, online::Keys::default()).await
+    }
+
+    /// One whose data folder somebody else takes care of.
+    pub async fn serving(db: Db, settings: Settings) -> Self {
+        let limits = serve::Limits { patience: PATIENCE, room: Room::default() };
+        Self::whole(db, tempfile::tempdir().unwrap(), settings, online::Keys::default(), limits).await
+    }
+
+    /// Another one on the same database.
+    pub async fn beside(&self, settings: Settings) -> Self {
+        Self::serving(self.app.db.clone(), settings).await
+    }
+
+    /// The same with online keys.
+    pub async fn beside_with(&self, settings: Settings, keys: online::Keys) -> Self {
+        let limits = serve::Limits { patience: PATIENCE, room: Room::default() };
+        Self::whole(self.app.db.clone(), tempfile::tempdir().unwrap(), settings, keys, limits).await
+    }
+
+    async fn limited(db: Db, dir: TempDir, keys: online::Keys, limits: serve::Limits) -> Self {
         let settings = Settings { data: dir.path().to_owned(), ..Settings::default() };
+        Self::whole(db, dir, settings, keys, limits).await
+    }
+
+    async fn whole(db: Db, dir: TempDir, settings: Settings, keys: online::Keys, limits: serve::Limits) -> Self {
+        let clock = Clock::manual(NOW);
         let (app, _) = App::new(db, clock.clone(), keys, settings);
         app.layout.create().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve::serve(listener, routes::router(app.clone()), PATIENCE, stopped));
+        tokio::spawn(serve::serve(listener, routes::router(app.clone()), limits, app.metrics.clone(), stopped));
         let mut server = Self { address, app, clock, admin: String::new(), dir, stop };
         server.admin = server.token(Role::Admin).await;
         server
+    }
+
+    /// Sends a request to any server; `None` when it dies over it.
+    pub async fn send_to(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut bytes = format!("{request}\r\n").into_bytes();
+        bytes.extend_from_slice(body);
+        let _ = stream.write_all(&bytes).await;
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all).await;
+        let end = all.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&all[..end]).into_owned();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, body: all.get(end + 4..).unwrap_or_default().to_vec(), head })
+    }
+
+    pub async fn put_to(address: &str, token: &str, path: &str, bytes: &[u8]) -> Option<Answer> {
+        let (authorization, digest) = (format!("Bearer {token}"), hex::encode(Sha256::digest(bytes)));
+        let headers = [("Authorization", authorization.as_str()), ("X-Content-SHA256", digest.as_str())];
+        Self::send_to(address, "PUT", &format!("/api/v1/files/{path}"), &headers, bytes).await
+    }
+
+    pub async fn post_to(address: &str, token: &str, path: &str) -> Option<Answer> {
+        Self::send_to(address, "POST", path, &[("Authorization", &format!("Bearer {token}"))], b"").await
+    }
+
+    pub async fn api_to(address: &str, token: &str, method: &str, path: &str, body: &Value) -> Option<Answer> {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        Self::send_to(address, method, &format!("/api/v1{path}"), &headers, body.to_string().as_bytes()).await
     }
 
     pub async fn token(&self, role: Role) -> String {

@@ -3,10 +3,14 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod faults;
 mod fixture;
+mod framing;
 mod limits;
 mod publish;
 mod roles;
 mod share;
+mod slow;
 mod stock;
 mod stock_bodies;
+mod storage;

@@ -13,6 +13,7 @@ use update_server::store::Db;
 use crate::fixture::{NOW, Server};
 
 pub struct Repository {
+    seed: u8,
     offline: KeySigner,
     online: KeySigner,
     root: Vec<u8>,
@@ -28,6 +29,15 @@ fn stamp(days: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(NOW.0).unwrap() + jiff::SignedDuration::from_hours(24 * days)
 }
 
+impl Clone for Repository {
+    fn clone(&self) -> Self {
+        let Self { seed, root, targets, version, files, .. } = self;
+        let mut copy = Self::new(*seed);
+        (copy.root, copy.targets, copy.version, copy.files) = (root.clone(), targets.clone(), *version, files.clone());
+        copy
+    }
+}
+
 impl Repository {
     pub fn new(seed: u8) -> Self {
         let (offline, online) = (KeySigner::from_seed(&[seed; 32]), KeySigner::from_seed(&[seed + 1; 32]));
@@ -39,7 +49,12 @@ impl Repository {
             draft = draft.role(role, 1, [online.public_key()]);
         }
         let root = draft.sign(&[&offline]).unwrap();
-        Self { offline, online, root, targets: None, version: 0, files: BTreeMap::new() }
+        Self { seed, offline, online, root, targets: None, version: 0, files: BTreeMap::new() }
+    }
+
+    /// Every file by its path.
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
     }
 
     /// Adds a release and signs everything anew.
@@ -385,11 +400,8 @@ async fn files_are_served_in_ranges_with_validators() {
 #[tokio::test(flavor = "multi_thread")]
 async fn online_keys_complete_and_refresh_the_metadata_and_sign_no_release() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = dir.path().join("keys");
-    std::fs::create_dir(&keys).unwrap();
+    let keys = online_keys(dir.path());
     let mut repository = Repository::new(1);
-    let pem = ed25519_pem(&[2; 32]);
-    std::fs::write(keys.join("online.pem"), pem).unwrap();
     let db = Db::sqlite(&dir.path().join("server.db")).await.unwrap();
     let server = Server::on(db, dir, online::Keys::read(&keys).unwrap()).await;
     repository.release("1.2.3");
@@ -411,6 +423,14 @@ async fn online_keys_complete_and_refresh_the_metadata_and_sign_no_release() {
     let root = Root::open(&stolen.root).unwrap();
     let draft = TargetsDraft::new(stamp(90));
     assert!(draft.sign(&root, &[&stolen.offline]).is_err());
+}
+
+/// A folder with the online key of `Repository::new(1)`.
+pub fn online_keys(dir: &std::path::Path) -> std::path::PathBuf {
+    let keys = dir.join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::write(keys.join("online.pem"), ed25519_pem(&[2; 32])).unwrap();
+    keys
 }
 
 fn ed25519_pem(seed: &[u8; 32]) -> String {

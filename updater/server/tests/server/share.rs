@@ -157,7 +157,7 @@ async fn machines_that_fall_silent_are_counted_and_stop_a_rollout() {
         clock.advance(Span::hours(4));
         // One of them is heard of again before anybody looks.
         engine.run(&[machine(0)]).await.unwrap();
-        update_server::background::round(&db, clock.now()).await.unwrap();
+        update_server::background::round(&db, &clock).await.unwrap();
         let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
         assert_eq!(stored.counts.silent, 39, "{database}");
         assert_eq!(rollouts::state_name(&stored.rollout.state), "stopped");
@@ -192,7 +192,7 @@ async fn installs_that_keep_failing_count_after_some_tries_or_some_time() {
         assert_eq!(failures().await, 1, "{database}");
         clock.advance(Span::hours(25));
         engine.run(&[machine(0), machine(1), machine(2)]).await.unwrap();
-        update_server::background::round(&db, clock.now()).await.unwrap();
+        update_server::background::round(&db, &clock).await.unwrap();
         assert_eq!(failures().await, 2, "{database}");
         let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
         assert_eq!((stored.counts.silent, stored.counts.in_flight()), (0, 1), "{database}");
@@ -224,5 +224,71 @@ async fn failures_of_machines_that_were_given_nothing_do_not_stop_a_rollout() {
         assert!(!offered(&replies[0]), "{database}");
         let notes = db.row("SELECT COUNT(*) FROM audit WHERE action = 'rollout.stopped-by-brake'", &[]).await.unwrap().unwrap();
         assert_eq!(notes.count(0).unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_whose_clocks_are_hours_apart_judge_a_ramp_by_the_databases() {
+    const HOUR: i64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    for database in databases(dir.path()).await {
+        let db = open(&database).await;
+        // A ramp of a hundred hours that began thirty hours and a minute ago: 30 % now, and for half an hour more.
+        let real = update_server::store::time(&db).await.unwrap();
+        let began = Clock::manual(real - Span::hours(30) - Span::minutes(1));
+        let rollout = prepare(&db, &began, "0h:0,100h:100").await;
+        let mut given = BTreeSet::new();
+        for (wrong, resumes) in [(60, false), (-60, false), (20_000, true), (3, false), (0, true), (-20_000, true), (65, false)] {
+            let clock = Clock::Wrong(wrong * HOUR);
+            assert!((clock.now().0 - real.0 - wrong * HOUR).abs() < HOUR, "the clock is wrong, on {database}");
+            if resumes {
+                // Somebody pauses on this replica and goes on at once, which begins a new stretch of running time.
+                let pause = Control::Pause { by: "me".into(), why: String::new() };
+                for control in [pause, Control::Resume] {
+                    update_server::steer::steer(&db, rollout, "test", "me", &control, &clock).await.unwrap();
+                }
+            }
+            let mut engine = Engine::new(open(&database).await, clock.clone());
+            for batch in (0..MACHINES).map(machine).collect::<Vec<_>>().chunks(70) {
+                let (replies, _) = engine.run(batch).await.unwrap();
+                let offered = batch.iter().zip(&replies).filter(|(_, reply)| offered(reply));
+                given.extend(offered.map(|(said, _)| said.machine_id.clone()));
+            }
+            assert_eq!(given.len(), 60, "with a clock that is {wrong} hours off, on {database}");
+            // Nor does a wrong clock silence the machines that were just heard of.
+            update_server::background::round(&db, &clock).await.unwrap();
+            let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
+            assert_eq!((stored.counts.granted, stored.counts.silent), (60, 0), "{wrong} hours off, on {database}");
+            assert_eq!(rollouts::state_name(&stored.rollout.state), "running", "{wrong} hours off, on {database}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_replicas_with_wrong_clocks_at_once_never_exceed_the_share() {
+    const HOUR: i64 = 3_600_000;
+    for seed in [3_u64, 11] {
+        let dir = tempfile::tempdir().unwrap();
+        for database in databases(dir.path()).await {
+            let db = open(&database).await;
+            let real = update_server::store::time(&db).await.unwrap();
+            let rollout = prepare(&db, &Clock::manual(real - Span::hours(30) - Span::minutes(1)), "steps 0h:30,31h:100").await;
+            let mut servers = Vec::new();
+            for (server, wrong) in [-40_i64, -1, 2, 40].into_iter().enumerate() {
+                let mut engine = Engine::new(open(&database).await, Clock::Wrong(wrong * HOUR));
+                let mut seed = seed.wrapping_mul(1_000_003).wrapping_add(server as u64 + 1);
+                servers.push(tokio::spawn(async move {
+                    for _ in 0..15 {
+                        let batch: Vec<CheckIn> = (0..next(&mut seed) % 40 + 1).map(|_| machine(next(&mut seed) % MACHINES)).collect();
+                        engine.run(&batch).await.unwrap();
+                    }
+                }));
+            }
+            for server in servers {
+                server.await.unwrap();
+            }
+            let granted = rollouts::get(&db, rollout).await.unwrap().unwrap().counts.granted;
+            assert!((1..=60).contains(&granted), "{granted} of at most 60 on {database}");
+        }
     }
 }

@@ -11,9 +11,10 @@ use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::publish::layout::Name;
 use crate::publish::upload::{have, upload};
-use crate::publish::{self, switch, verify};
+use crate::publish::{self, Step, switch, verify};
 use crate::store::audit::note;
 use crate::store::catalog::{self, New};
+use crate::store::marks;
 
 /// A release that is visible.
 #[derive(Debug, Serialize)]
@@ -101,13 +102,15 @@ pub async fn publish(State(app): State<App>, Extension(who): Extension<Who>) -> 
     Ok(Json(outcome))
 }
 
-/// Adds published releases that are not in the database yet.
+/// Adds published releases that are not in the database yet, and notes which metadata is served.
 ///
 /// # Errors
-/// The database's.
+/// The database's, or the disk's.
 pub async fn record(app: &App, releases: &[New], who: &str) -> Result<(), Problem> {
-    let now = app.now();
+    app.layout.disk.step(Step::Record).map_err(|source| publish::PublishError::Io { path: app.layout.tuf(), source })?;
     let mut tx = app.db.begin().await?;
+    let now = app.clock.within(&mut tx).await?;
+    marks::raise(&mut tx, &marks::served(&app.layout)).await?;
     for new in releases {
         if let Some(id) = catalog::add(&mut tx, new, now).await? {
             let stored = catalog::release(&mut tx, id).await?;
@@ -117,13 +120,26 @@ pub async fn record(app: &App, releases: &[New], who: &str) -> Result<(), Proble
     // What left the metadata is refused by every machine: it must not be offered.
     for mut gone in catalog::releases_in(&mut tx).await?.into_iter().filter(|stored| withdrawn(stored, releases)) {
         let before = gone.release.clone();
-        gone.release.blocked = Some("withdrawn: it is not in the signed metadata any more".to_owned());
+        gone.release.blocked = Some(WITHDRAWN.to_owned());
         catalog::mark(&mut tx, &gone.release).await?;
         note(&mut tx, now, who, "release.withdraw", &format!("release/{}", before.id), Some(&before), Some(&gone.release)).await?;
+    }
+    // What is there again, e.g. published anew after a restore, may be offered again.
+    for mut back in catalog::releases_in(&mut tx).await? {
+        let listed = releases.iter().any(|new| new.offer.folder == back.offer.folder);
+        if listed && back.release.blocked.as_deref() == Some(WITHDRAWN) {
+            let before = back.release.clone();
+            back.release.blocked = None;
+            catalog::mark(&mut tx, &back.release).await?;
+            note(&mut tx, now, who, "release.return", &format!("release/{}", before.id), Some(&before), Some(&back.release)).await?;
+        }
     }
     tx.commit().await?;
     Ok(())
 }
+
+/// Why a release is blocked that left the metadata; it ends by itself when the release comes back.
+const WITHDRAWN: &str = "withdrawn: it is not in the signed metadata any more";
 
 fn withdrawn(stored: &catalog::Stored, listed: &[New]) -> bool {
     let signed = stored.offer.source == catalog::Source::Signed && stored.release.blocked.is_none();

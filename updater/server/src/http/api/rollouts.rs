@@ -72,8 +72,8 @@ pub async fn create(
     Path(group): Path<String>,
     Input(new): Input<New>,
 ) -> Result<(StatusCode, Json<Vec<Progress>>), Problem> {
-    let now = app.now();
     let mut tx = app.db.begin().await?;
+    let now = app.clock.within(&mut tx).await?;
     let group = groups::get(&mut tx, &group).await?.ok_or_else(|| Problem::missing(format!("group `{group}`")))?;
     let pick = Pick { version: new.version.clone(), app: new.app.clone(), arch: new.arch.clone() };
     let releases = picked(&catalog::releases_in(&mut tx).await?, &pick)?;
@@ -185,12 +185,11 @@ async fn change(
     action: &str,
     control: Control,
 ) -> Result<Json<Progress>, Problem> {
-    let now = app.now();
-    steer(&app.db, RolloutId(id), action, who.name(), &control, now).await.map_err(|error| match error {
+    steer(&app.db, RolloutId(id), action, who.name(), &control, &app.clock).await.map_err(|error| match error {
         SteerError::Missing(_) => Problem::missing(format!("rollout {id}")),
         SteerError::Refused(why) => Problem::conflict(why.to_string(), ""),
         SteerError::Store(error) => error.into(),
     })?;
-    let page = views::rollout(&app.db, RolloutId(id), now).await?;
+    let page = views::rollout(&app.db, RolloutId(id), app.now()).await?;
     page.map(|page| Json(page.progress)).ok_or_else(|| Problem::missing(format!("rollout {id}")))
 }
