@@ -67,6 +67,7 @@ fn check(layout: &Layout, staged: BTreeMap<String, Vec<u8>>, keys: &online::Keys
     let expires = refresh.summary().next_expiry.1;
     let root = refresh.trusted().root.clone();
     let targets = refresh.finish()?;
+    fits_together(&tuf, root.clone(), now)?;
     // The one under the plain name must be the one that the chain leads to.
     tuf.insert("root.json".to_owned(), root);
 
@@ -86,6 +87,15 @@ fn check(layout: &Layout, staged: BTreeMap<String, Vec<u8>>, keys: &online::Keys
         }
     }
     Ok(Verified { tuf, moves, releases, expires, first: published.is_empty() })
+}
+
+/// Whether a machine that has nothing but the root gets through all of it. What follows from what is published need not: of a
+/// publication that arrived in part, with the timestamp of before, nobody would look at the rest, and then it would be served.
+fn fits_together(tuf: &BTreeMap<String, Vec<u8>>, root: Vec<u8>, now: jiff::Timestamp) -> Result<(), PublishError> {
+    let mut refresh = Refresh::new(Trusted::new(root), now)?;
+    refresh.run(|want| Ok::<_, PublishError>(tuf.get(&want.path).cloned().map_or(Answer::Missing, Answer::Bytes)))?;
+    refresh.finish()?;
+    Ok(())
 }
 
 /// Numbered roots never change: hosts with an older image walk along them, so whoever could replace one by another file would

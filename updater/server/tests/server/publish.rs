@@ -284,6 +284,27 @@ async fn a_missing_or_changed_file_publishes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_arrived_in_part_is_not_mixed_with_the_one_before() {
+    for missing in ["tuf/timestamp.json", "tuf/snapshot.json", "tuf/targets.json"] {
+        let server = Server::start().await;
+        let mut repository = Repository::new(1);
+        repository.release("1.2.3");
+        repository.upload(&server).await;
+        server.api("POST", "/publish", None).await.ok();
+        let served = server.get("/tuf/snapshot.json").await.body;
+        repository.release("1.3.0");
+        for (path, bytes) in repository.files.iter().filter(|(path, _)| *path != missing) {
+            server.put_file(path, bytes).await.ok();
+        }
+        let refused = server.api("POST", "/publish", None).await;
+        assert_eq!(refused.status, 422, "without {missing}: {}", refused.text());
+        assert_eq!(server.get("/tuf/snapshot.json").await.body, served, "without {missing}");
+        repository.upload(&server).await;
+        server.api("POST", "/publish", None).await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_between_switch_and_database_completes_itself() {
     let server = Server::start().await;
     let mut repository = Repository::new(1);

@@ -233,11 +233,11 @@ async fn replicas_whose_clocks_are_hours_apart_judge_a_ramp_by_the_databases() {
     let dir = tempfile::tempdir().unwrap();
     for database in databases(dir.path()).await {
         let db = open(&database).await;
-        // A ramp of a hundred hours that began thirty hours and a minute ago: 30 % now, and for half an hour more.
+        // A ramp that has been at 30 % for thirty hours, and goes on in an hour.
         let real = update_server::store::time(&db).await.unwrap();
         let began = Clock::manual(real - Span::hours(30) - Span::minutes(1));
-        let rollout = prepare(&db, &began, "0h:0,100h:100").await;
-        let mut given = BTreeSet::new();
+        let rollout = prepare(&db, &began, "steps 0h:30,31h:100").await;
+        let (mut given, mut first) = (BTreeSet::new(), None);
         for (wrong, resumes) in [(60, false), (-60, false), (20_000, true), (3, false), (0, true), (-20_000, true), (65, false)] {
             let clock = Clock::Wrong(wrong * HOUR);
             assert!((clock.now().0 - real.0 - wrong * HOUR).abs() < HOUR, "the clock is wrong, on {database}");
@@ -254,11 +254,13 @@ async fn replicas_whose_clocks_are_hours_apart_judge_a_ramp_by_the_databases() {
                 let offered = batch.iter().zip(&replies).filter(|(_, reply)| offered(reply));
                 given.extend(offered.map(|(said, _)| said.machine_id.clone()));
             }
-            assert_eq!(given.len(), 60, "with a clock that is {wrong} hours off, on {database}");
+            let count = given.len();
+            assert!((40..=60).contains(&count), "{count} of at most 60 with a clock that is {wrong} hours off, on {database}");
+            assert_eq!(count, *first.get_or_insert(count), "it makes no difference that the clock is {wrong} hours off, on {database}");
             // Nor does a wrong clock silence the machines that were just heard of.
             update_server::background::round(&db, &clock).await.unwrap();
             let stored = rollouts::get(&db, rollout).await.unwrap().unwrap();
-            assert_eq!((stored.counts.granted, stored.counts.silent), (60, 0), "{wrong} hours off, on {database}");
+            assert_eq!((stored.counts.granted, stored.counts.silent), (count as u64, 0), "{wrong} hours off, on {database}");
             assert_eq!(rollouts::state_name(&stored.rollout.state), "running", "{wrong} hours off, on {database}");
         }
     }

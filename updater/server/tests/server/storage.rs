@@ -132,7 +132,8 @@ async fn the_server_killed_under_load_keeps_every_answer_and_never_exceeds_a_sha
                     let new = format!("new-{round}-{client}-{turn}");
                     for machine in [machine, new] {
                         let body = stock(&machine, "1.0.0", "b", CHECK);
-                        let answer = Server::send_to(&address, "POST", "/v1/update", &[("Content-Type", "text/xml")], body.as_bytes()).await;
+                        let answer =
+                            Server::send_to(&address, "POST", "/v1/update", &[("Content-Type", "text/xml")], body.as_bytes()).await;
                         let Some(answer) = answer.filter(|answer| answer.status == 200) else { return };
                         let _ = done.send((machine, answer.text().contains("<url ")));
                     }
@@ -229,6 +230,14 @@ async fn publish(server: &Server, repository: &Repository) {
     server.api("POST", "/publish", None).await.ok();
 }
 
+/// Lets a release spread through the only group, to everybody at once.
+async fn spread(server: &Server, version: &str) {
+    server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok();
+    let rollout = json!({ "version": version, "move-channel": true });
+    server.api("POST", "/groups/stable/rollouts", Some(rollout)).await.ok();
+    server.clock.advance(Span::seconds(1));
+}
+
 /// A machine of ours that says what it runs.
 fn ours(machine: &str, version: &str) -> String {
     stock(machine, version, "b", CHECK).replace(FLATCAR, &payload::app_id("slipway", "vm"))
@@ -240,9 +249,8 @@ async fn yesterdays_backup_rolls_nobody_back_is_noticed_and_healed_by_publishing
     repository.release("1.2.3");
     let yesterday = repository.clone();
     let server = Server::start().await;
-    server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok();
     publish(&server, &yesterday).await;
-    server.api("PUT", "/channels/stable", Some(json!({ "version": "1.2.3" }))).await.ok();
+    spread(&server, "1.2.3").await;
     assert_eq!(kinds(&server).await, []);
     // Last night's backup: the database through SQLite itself, and the files.
     let backup = tempfile::tempdir().unwrap();
@@ -253,7 +261,7 @@ async fn yesterdays_backup_rolls_nobody_back_is_noticed_and_healed_by_publishing
     // Today: a release that half of the fleet already runs.
     repository.release("1.3.0");
     publish(&server, &repository).await;
-    server.api("PUT", "/channels/stable", Some(json!({ "version": "1.3.0" }))).await.ok();
+    spread(&server, "1.3.0").await;
     for (machine, version) in [("a", "1.3.0"), ("b", "1.3.0"), ("c", "1.2.3")] {
         server.omaha(&ours(machine, version)).await.ok();
     }
@@ -276,7 +284,7 @@ async fn yesterdays_backup_rolls_nobody_back_is_noticed_and_healed_by_publishing
     assert!(text.contains("2 machines") && text.contains("1.3.0"), "{text}");
     // What was published is published again, and the fleet goes on.
     publish(&restored, &repository).await;
-    restored.api("PUT", "/channels/stable", Some(json!({ "version": "1.3.0" }))).await.ok();
+    spread(&restored, "1.3.0").await;
     assert_eq!(kinds(&restored).await, []);
     assert_eq!(said(&restored).await, json!([]));
     assert!(restored.omaha(&ours("c", "1.2.3")).await.ok().text().contains("<url "));
@@ -296,8 +304,7 @@ async fn files_older_than_the_database_are_noticed_and_what_they_lack_is_not_off
         crate::faults::copy(&server.app.layout.repository, &backup.path().join("repository"));
         repository.release("1.3.0");
         publish(&server, &repository).await;
-        server.api("PUT", "/groups/stable", Some(json!({ "channel": "stable" }))).await.ok();
-        server.api("PUT", "/channels/stable", Some(json!({ "version": "1.3.0" }))).await.ok();
+        spread(&server, "1.3.0").await;
         assert!(server.omaha(&ours("c", "1.2.3")).await.ok().text().contains("<url "), "{database}");
         drop(server);
 
