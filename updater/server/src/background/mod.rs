@@ -143,7 +143,8 @@ pub async fn resign(app: &App) -> Result<(), PublishError> {
         }
         Ok(false)
     });
-    let fresh = work.await.unwrap_or_else(|error| Err(PublishError::Io { path: app.layout.tuf(), source: std::io::Error::other(error) }))?;
+    let fresh =
+        work.await.unwrap_or_else(|error| Err(PublishError::Io { path: app.layout.tuf(), source: std::io::Error::other(error) }))?;
     if fresh {
         let mut tx = app.db.begin().await?;
         marks::raise(&mut tx, &marks::served(&app.layout)).await?;

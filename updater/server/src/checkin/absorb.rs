@@ -36,23 +36,28 @@ pub struct Absorbed {
 
 /// Takes in what a machine says of itself and what happened to it. Events come before the question.
 pub fn absorb(record: &mut Record, said: &CheckIn, now: Time) -> Absorbed {
-    let before = record.clone();
-    let mut out = Absorbed::default();
-    introduce(record, said);
-    boot(record, &said.boot_id);
+    let mut out = Absorbed { changed: introduce(record, said), ..Absorbed::default() };
+    // What reports and boots may change; nearly always there is nothing in it to copy.
+    let before = (record.facts.progress.clone(), record.facts.failure.clone(), record.facts.quarantined.clone(), record.state);
+    out.changed |= boot(record, &said.boot_id);
     for report in &said.reports {
         hear(record, report, now, &mut out);
     }
     record.last_seen = now;
     record.state = record.standing();
-    out.changed = Record { last_seen: now, ..before } != *record;
+    let facts = &record.facts;
+    let same = before.0 == facts.progress && before.1 == facts.failure && before.2 == facts.quarantined && before.3 == record.state;
+    out.changed |= !same;
     out
 }
 
-fn introduce(record: &mut Record, said: &CheckIn) {
+/// Whether anything of it is new.
+fn introduce(record: &mut Record, said: &CheckIn) -> bool {
     let facts = &mut record.facts;
-    if !facts.group_fixed {
+    let mut changed = false;
+    if !facts.group_fixed && record.group != said.group {
         record.group.clone_from(&said.group);
+        changed = true;
     }
     for (known, new) in [
         (&mut record.version, &said.version),
@@ -64,15 +69,19 @@ fn introduce(record: &mut Record, said: &CheckIn) {
         (&mut facts.aleph, &said.aleph),
         (&mut facts.client, &said.client),
     ] {
-        known.clone_from(new);
+        if known != new {
+            known.clone_from(new);
+            changed = true;
+        }
     }
+    changed
 }
 
-/// A new boot ends whatever was in progress. A boot that was over and is back belongs to another machine with the same id.
-fn boot(record: &mut Record, boot_id: &str) {
+/// Whether it is a new boot, which ends whatever was in progress. A boot that was over and is back belongs to another machine with the same id.
+fn boot(record: &mut Record, boot_id: &str) -> bool {
     let facts = &mut record.facts;
     if boot_id.is_empty() || facts.boot_id == boot_id {
-        return;
+        return false;
     }
     if facts.earlier_boots.iter().any(|earlier| earlier == boot_id) {
         facts.duplicates = facts.duplicates.saturating_add(1);
@@ -84,6 +93,7 @@ fn boot(record: &mut Record, boot_id: &str) {
         facts.progress = None;
     }
     boot_id.clone_into(&mut facts.boot_id);
+    true
 }
 
 fn hear(record: &mut Record, report: &Report, now: Time, out: &mut Absorbed) {

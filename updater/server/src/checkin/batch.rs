@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::absorb::{Word, absorb};
 use super::{CheckIn, Reply};
 use crate::clock::Clock;
-use crate::policy::{self, Ask, Because, Change, Decision, Grant, Live, Outcome, Release, ReleaseId, RolloutId, Time, View};
+use crate::policy::{self, Ask, Because, Change, Decision, Grant, Live, Outcome, Release, RolloutId, Time, View};
 use crate::store::config::Config;
 use crate::store::machines::{Facts, Record, Standing};
 use crate::store::{Db, StoreError, Tx, audit, events, grants, machines, present, rollouts};
@@ -51,10 +51,11 @@ pub struct Tally {
 }
 
 /// What a transaction works on.
-struct Work {
+struct Work<'b> {
     config: Arc<Config>,
     now: Time,
-    machines: HashMap<(String, String), Record>,
+    /// By application and id, as the batch has them.
+    machines: HashMap<(&'b str, &'b str), Record>,
     dirty: BTreeSet<i64>,
     rollouts: HashMap<RolloutId, rollouts::Stored>,
     changed_rollouts: BTreeSet<RolloutId>,
@@ -101,11 +102,12 @@ impl Engine {
     }
 
     /// Reads the machines (adding new ones), then everything that may be decided about them.
-    async fn load(&mut self, tx: &mut Tx, batch: &[CheckIn], now: Time) -> Result<Work, StoreError> {
+    async fn load<'b>(&mut self, tx: &mut Tx, batch: &'b [CheckIn], now: Time) -> Result<Work<'b>, StoreError> {
         let config = Arc::clone(&self.config);
         let known = |said: &&CheckIn| !said.machine_id.is_empty() && config.apps.contains(&said.app);
-        let names: BTreeSet<(&str, &str)> = batch.iter().filter(known).map(|said| (said.app.as_str(), said.machine_id.as_str())).collect();
-        let names: Vec<_> = names.into_iter().collect();
+        let mut names: Vec<(&str, &str)> = batch.iter().filter(known).map(key).collect();
+        names.sort_unstable();
+        names.dedup();
         let mut found = machines::hear(tx, &names, now).await?;
         let mut registered = 0;
         if found.len() < names.len() {
@@ -124,7 +126,11 @@ impl Engine {
                 found = machines::lock(tx, &names).await?;
             }
         }
-        let machines: HashMap<_, _> = found.into_iter().map(|record| ((record.app.clone(), record.machine_id.clone()), record)).collect();
+        let named = |record: Record| {
+            let place = names.binary_search(&(record.app.as_str(), record.machine_id.as_str())).ok()?;
+            Some((names[place], record))
+        };
+        let machines: HashMap<_, _> = found.into_iter().filter_map(named).collect();
         let mut work = Work {
             config,
             now,
@@ -170,6 +176,11 @@ impl Engine {
     }
 }
 
+/// What a machine is known by.
+fn key(said: &CheckIn) -> (&str, &str) {
+    (&said.app, &said.machine_id)
+}
+
 fn newcomer(said: &CheckIn, now: Time) -> Record {
     Record {
         id: 0,
@@ -186,13 +197,15 @@ fn newcomer(said: &CheckIn, now: Time) -> Record {
     }
 }
 
-impl Work {
+impl<'b> Work<'b> {
     /// The machines and rollouts that this batch may change: those of machines that are on their way, and those of releases
     /// that a machine which asks does not run yet.
     fn concerned(&self, batch: &[CheckIn]) -> (Vec<i64>, BTreeSet<RolloutId>) {
         let (mut machines, mut wanted) = (BTreeSet::new(), BTreeSet::new());
+        // Machines of a group differ in little that matters here: each kind is worked out once.
+        let mut kinds: HashMap<_, Option<RolloutId>> = HashMap::new();
         for said in batch {
-            let Some(record) = self.machines.get(&(said.app.clone(), said.machine_id.clone())) else { continue };
+            let Some(record) = self.machines.get(&key(said)) else { continue };
             if let Some(open) = record.facts.open {
                 wanted.insert(open);
                 machines.insert(record.id);
@@ -200,10 +213,17 @@ impl Work {
             if !said.asks {
                 continue;
             }
-            // The same words that will be absorbed, to know the group and version it will be decided with.
-            let mut record = record.clone();
-            absorb(&mut record, said, self.now);
-            if let Some(rollout) = self.headed_for(&record).and_then(|release| self.config.rollout(&record.group, release)) {
+            // As it will be once its words are absorbed.
+            let group = if record.facts.group_fixed { &record.group } else { &said.group };
+            if !self.config.rollouts.contains_key(group) {
+                continue;
+            }
+            let kind = (group, &said.app, &said.arch, &said.version, &record.facts.pin);
+            let rollout = *kinds.entry(kind).or_insert_with(|| {
+                let (group, version, arch) = (group.clone(), said.version.clone(), said.arch.clone());
+                self.headed_for(&Record { group, version, arch, ..record.clone() })
+            });
+            if let Some(rollout) = rollout {
                 wanted.insert(rollout);
                 machines.insert(record.id);
             }
@@ -211,21 +231,22 @@ impl Work {
         (machines.into_iter().collect(), wanted)
     }
 
-    fn headed_for(&self, record: &Record) -> Option<ReleaseId> {
+    /// The rollout of the release that a machine is headed for and does not run.
+    fn headed_for(&self, record: &Record) -> Option<RolloutId> {
         let group = self.config.groups.get(&record.group)?;
         let machine = record.policy();
         let release = policy::target(&machine, group, &self.config.catalog).ok()?;
-        policy::newer(&release.version, &machine.version).then_some(release.id)
+        if policy::newer(&release.version, &machine.version) { self.config.rollout(&record.group, release.id) } else { None }
     }
 
-    fn one(&mut self, said: &CheckIn) -> Reply {
+    fn one(&mut self, said: &'b CheckIn) -> Reply {
         if !self.config.apps.contains(&said.app) {
             return Reply::UnknownApp;
         }
         if said.machine_id.is_empty() {
             return Reply::NoMachineId;
         }
-        let key = (said.app.clone(), said.machine_id.clone());
+        let key = key(said);
         let Some(mut record) = self.machines.remove(&key) else { return Reply::GroupFull };
         let absorbed = absorb(&mut record, said, self.now);
         self.events.extend(absorbed.events);

@@ -24,7 +24,7 @@ const BUSY: usize = 8;
 
 struct Waiting {
     said: Vec<CheckIn>,
-    answer: oneshot::Sender<Vec<Reply>>,
+    answer: oneshot::Sender<(Vec<CheckIn>, Vec<Reply>)>,
 }
 
 /// Where requests hand over what machines said.
@@ -58,11 +58,11 @@ impl Writer {
         (Self { queue }, tokio::spawn(work(engine, incoming, metrics)))
     }
 
-    /// Hands over what a machine said and waits until it is durable.
+    /// Hands over what a machine said and waits until it is durable; gives it back with the replies, in the same order.
     ///
     /// # Errors
     /// It was not stored; the machine is to come again.
-    pub async fn check_in(&self, said: Vec<CheckIn>) -> Result<Vec<Reply>, Refused> {
+    pub async fn check_in(&self, said: Vec<CheckIn>) -> Result<(Vec<CheckIn>, Vec<Reply>), Refused> {
         let (answer, wait) = oneshot::channel();
         self.queue.try_send(Waiting { said, answer }).map_err(|_| Refused::Full)?;
         wait.await.map_err(|_| Refused::NotStored)
@@ -95,10 +95,10 @@ async fn commit(engine: &mut Engine, mut waiting: Vec<Waiting>, metrics: &Metric
     match engine.run(&said).await {
         Ok((replies, tally)) => {
             metrics.tally(&tally);
-            let mut replies = replies.into_iter();
+            let (mut replies, mut said) = (replies.into_iter(), said.into_iter());
             for (waiting, size) in waiting.into_iter().zip(sizes) {
                 // Whoever does not wait any more has hung up; what it said is stored all the same.
-                let _ = waiting.answer.send(replies.by_ref().take(size).collect());
+                let _ = waiting.answer.send((said.by_ref().take(size).collect(), replies.by_ref().take(size).collect()));
             }
         }
         Err(error) => {

@@ -55,7 +55,8 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
     let (db, layout) = args.place.open().await?;
     let _ = layout;
     let keys = args.online_keys.as_deref().map(online::Keys::read).transpose()?.unwrap_or_default();
-    let settings = Settings { data: args.place.data.clone(), base_url: args.base_url, poll_secs: args.poll_interval, ..Settings::default() };
+    let settings =
+        Settings { data: args.place.data.clone(), base_url: args.base_url, poll_secs: args.poll_interval, ..Settings::default() };
     let (app, writer) = App::new(db.clone(), Clock::System, keys, settings);
     if let Err(error) = background::reconcile(&app).await {
         tracing::warn!(error = format!("{error:#}"), "what is published could not be checked against the database");

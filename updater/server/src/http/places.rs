@@ -123,13 +123,9 @@ mod tests {
         let places = Places::new(Room { connections: 5, per_address: 2, ..Room::default() });
         let seat = async |address: &str| places.seat(places.free().await.unwrap(), address.parse().unwrap());
         let mut seats = Vec::new();
-        for (address, wanted) in [
-            ("203.0.113.9", true),
-            ("::ffff:203.0.113.9", true),
-            ("203.0.113.9", false),
-            ("203.0.113.10", true),
-            ("127.0.0.1", true),
-        ] {
+        for (address, wanted) in
+            [("203.0.113.9", true), ("::ffff:203.0.113.9", true), ("203.0.113.9", false), ("203.0.113.10", true), ("127.0.0.1", true)]
+        {
             let got = seat(address).await;
             assert_eq!(got.is_some(), wanted, "{address}");
             seats.extend(got);

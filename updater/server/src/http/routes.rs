@@ -135,7 +135,9 @@ pub const ROUTES: &[Route] = &[
 
 /// The router of the whole table.
 pub fn router(app: App) -> Router {
-    let page = crate::page::router(crate::page::Page::new(app.db.clone(), app.clock.clone(), app.settings.base_url.clone()).with(app.findings.clone()));
+    let page = crate::page::router(
+        crate::page::Page::new(app.db.clone(), app.clock.clone(), app.settings.base_url.clone()).with(app.findings.clone()),
+    );
     let mut router = Router::new();
     for route in ROUTES {
         let mut handler = (route.handler)();

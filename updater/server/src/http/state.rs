@@ -65,7 +65,18 @@ impl App {
         let (writer, task) = Writer::start(Engine::new(db.clone(), clock.clone()), metrics.clone());
         let layout = Layout::new(&settings.data).with(settings.disk.clone());
         let limiter = Limiter::default();
-        let inner = Inner { db, clock, writer, metrics, layout, keys, publishing: Mutex::new(()), limiter, findings: Findings::default(), settings };
+        let inner = Inner {
+            db,
+            clock,
+            writer,
+            metrics,
+            layout,
+            keys,
+            publishing: Mutex::new(()),
+            limiter,
+            findings: Findings::default(),
+            settings,
+        };
         (Self(Arc::new(inner)), task)
     }
 

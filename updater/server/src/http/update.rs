@@ -41,8 +41,7 @@ pub async fn update(
         app.metrics.refused("xml");
         Problem::invalid(format!("the request is no Omaha v3 document: {error}"), "")
     })?;
-    let said = CheckIn::of(&request);
-    let replies = app.writer.check_in(said.clone()).await.map_err(|error| {
+    let (said, replies) = app.writer.check_in(CheckIn::of(&request)).await.map_err(|error| {
         app.metrics.refused(if error == Refused::Full { "full" } else { "not-stored" });
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string(), "the machine tries again by itself")
     })?;
