@@ -144,6 +144,7 @@ impl Drop for Doomed {
 }
 
 /// Starts the child; its address and token.
+#[allow(clippy::disallowed_methods, reason = "a server that is killed is a process")]
 async fn doomed(data: &Path, step: usize) -> (Doomed, String, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "faults::child", "--nocapture"]).env(CHILD, format!("{}:{step}", data.display()));

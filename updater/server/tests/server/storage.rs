@@ -67,6 +67,7 @@ impl Drop for Real {
 
 impl Real {
     /// Starts it; `before` is what a shell does first.
+    #[allow(clippy::disallowed_methods, reason = "the real program is a process")]
     fn start(data: &Path, before: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_update-server");
         let line = format!("{before}\nexec \"$0\" serve --data \"$1\" --listen 127.0.0.1:0 --json");
@@ -86,6 +87,7 @@ impl Real {
 }
 
 /// A data folder as `init` makes it, with a token and a release of the stock application.
+#[allow(clippy::disallowed_methods, reason = "the real program is a process")]
 async fn made(dir: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_update-server")).args(["init", "--json", "--data"]).arg(dir).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
