@@ -1,7 +1,7 @@
 //! What needs somebody though the server runs: traces of a restored backup, files that are gone, a wrong clock.
 //!
 //! No host is rolled back by any of it, because hosts refuse metadata older than what they have seen; but nothing new reaches them
-//! either, and nobody would know. So it is looked for at every round, logged when it appears and when it ends, and shown on the page.
+//! either, and nobody would know. So it is looked for every ten minutes, logged when it appears and when it ends, and shown on the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

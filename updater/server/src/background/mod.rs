@@ -18,6 +18,8 @@ use crate::views;
 
 /// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
 const EVERY: Duration = Duration::from_secs(30);
+/// Rounds from one look for what needs somebody to the next: ten minutes, because it counts all machines by their versions.
+const LOOK_EVERY: u32 = 20;
 /// Least distance of two points in a rollout's chart.
 const POINT_EVERY: Span = Span::minutes(5);
 /// Grants that one transaction marks as silent or failed, so that check-ins wait only for moments.
@@ -27,7 +29,7 @@ const EVENTS_KEPT: Span = Span::hours(90 * 24);
 
 /// Runs until the server stops.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
-    loop {
+    for turn in (0..LOOK_EVERY).cycle() {
         if let Err(error) = round(&app.db, &app.clock).await {
             app.metrics.database_error();
             tracing::error!(%error, "looking after rollouts failed; it is tried again");
@@ -35,9 +37,11 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         if let Err(error) = resign(&app).await {
             tracing::error!(%error, "the metadata could not be signed afresh; machines refuse it when it expires");
         }
-        match findings::look(&app).await {
-            Ok(found) => app.findings.replace(found),
-            Err(error) => tracing::error!(%error, "what needs somebody could not be looked for"),
+        if turn == 0 {
+            match findings::look(&app).await {
+                Ok(found) => app.findings.replace(found),
+                Err(error) => tracing::error!(%error, "what needs somebody could not be looked for"),
+            }
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
