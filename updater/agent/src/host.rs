@@ -92,7 +92,7 @@ impl<S: Services> SystemHost<S> {
 
     /// The present for judging expiry: never before the image was made, nor before metadata was trusted last.
     fn now(&self) -> i64 {
-        let past = [self.layout.facts.image_time(), newest(&self.layout.sources.kept)];
+        let past = [self.layout.facts.image_time(), last_trusted(&self.layout.sources.kept)];
         let past = past.into_iter().filter_map(|seconds| jiff::Timestamp::from_second(seconds).ok());
         trust::clock::latest(jiff::Timestamp::now(), past).as_second()
     }
@@ -125,11 +125,13 @@ impl<S: Services> SystemHost<S> {
     }
 }
 
-/// When trusted metadata was last written, in seconds since 1970: whatever the clock says now, it is not earlier than that.
-fn newest(folder: &std::path::Path) -> i64 {
+/// When a timestamp was last trusted, in seconds since 1970: whatever the clock says now, it is not earlier than that.
+///
+/// The timestamp alone counts. It is kept only while it has not expired, so a clock that was years ahead for an hour cannot have
+/// touched it; a root is kept before expiry is looked at, and its time would make everything look expired for ever after.
+fn last_trusted(folder: &std::path::Path) -> i64 {
     use std::os::unix::fs::MetadataExt;
-    let times = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.metadata().ok()?.mtime()));
-    times.max().unwrap_or(0)
+    folder.join("timestamp.json").metadata().map_or(0, |metadata| metadata.mtime())
 }
 
 fn omaha(identity: &Identity, event: Option<Event>) -> OmahaAsk {

@@ -167,3 +167,18 @@ async fn a_release_goes_from_the_server_into_the_slot_and_is_committed_only_wher
     host.commit(Slot::A).await.unwrap();
     assert_eq!(crate::boot::committed(&host.layout.loader), Some(Slot::A));
 }
+
+#[test]
+fn an_hour_in_the_future_is_forgotten_and_a_trusted_timestamp_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let touch = |name: &str, seconds: u64| {
+        let file = std::fs::File::create(dir.path().join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+    };
+    assert_eq!(super::last_trusted(dir.path()), 0);
+    // A root that was followed while the clock said 2041, when all the rest had expired.
+    touch("root.json", 2_243_376_000);
+    assert_eq!(super::last_trusted(dir.path()), 0);
+    touch("timestamp.json", 1_763_700_000);
+    assert_eq!(super::last_trusted(dir.path()), 1_763_700_000);
+}
