@@ -14,7 +14,6 @@ use super::exhibit::Exhibit;
 /// A copy of the working tree, with at most one defect in it.
 #[derive(Debug)]
 pub struct Copy {
-    repository: Utf8PathBuf,
     folder: Utf8PathBuf,
 }
 
@@ -35,7 +34,7 @@ impl Copy {
         for file in files {
             bring(&repository.join(file), &folder.join(file)).with_context(|| format!("copying {file} to {folder}"))?;
         }
-        Ok(Self { repository: repository.to_owned(), folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned() })
     }
 
     /// Where it is.
@@ -47,25 +46,35 @@ impl Copy {
     /// Plants the defect.
     ///
     /// # Errors
-    /// It does not fit the source of today, or the file system refuses.
-    pub fn plant(&self, exhibit: &Exhibit) -> anyhow::Result<()> {
+    /// It does not fit the source, or the file system refuses.
+    pub fn plant(&self, exhibit: &Exhibit) -> anyhow::Result<Planted> {
+        let mut planted = Planted { sound: Vec::new() };
         for change in &exhibit.changes {
             let path = self.folder.join(&change.file);
             let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
             fs::write(&path, change.plant(&text)?).with_context(|| format!("writing {path}"))?;
+            planted.sound.push((path, text));
         }
-        Ok(())
+        Ok(planted)
     }
+}
 
+/// A defect that is in the copy now, and what was there before it.
+#[derive(Debug)]
+#[must_use = "the defect has to go away again"]
+pub struct Planted {
+    sound: Vec<(Utf8PathBuf, String)>,
+}
+
+impl Planted {
     /// Takes the defect away again. The file is written anew and not given its old time back: cargo would then believe that the
-    /// defective program was made from it.
+    /// defective program was made from it. It comes from memory, for whoever works on the source meanwhile.
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn restore(&self, exhibit: &Exhibit) -> anyhow::Result<()> {
-        for change in &exhibit.changes {
-            let (from, to) = (self.repository.join(&change.file), self.folder.join(&change.file));
-            bring(&from, &to).with_context(|| format!("restoring {to}"))?;
+    pub fn restore(self) -> anyhow::Result<()> {
+        for (path, text) in self.sound.into_iter().rev() {
+            fs::write(&path, text).with_context(|| format!("restoring {path}"))?;
         }
         Ok(())
     }
@@ -168,10 +177,10 @@ mod tests {
         let repository = repository(dir);
         let copy = Copy::make(&repository, &dir.join("copy")).unwrap();
         let file = copy.folder().join("src/a.rs");
-        copy.plant(&exhibit("two")).unwrap();
+        let planted = copy.plant(&exhibit("two")).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "one\nbad\n");
         assert_eq!(fs::read_to_string(repository.join("src/a.rs")).unwrap(), "one\ntwo\n");
-        copy.restore(&exhibit("two")).unwrap();
+        planted.restore().unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "one\ntwo\n");
         assert!(copy.plant(&exhibit("three")).unwrap_err().to_string().contains("occurs 0 times"));
     }
@@ -186,7 +195,7 @@ mod tests {
         assert!(!folder.join("target").exists() && fs::read_link(folder.join("link")).unwrap().to_str() == Some("nowhere"));
         let kept = folder.join(".gitignore").metadata().unwrap().modified().unwrap();
         // A run that was interrupted, and a source that moved on.
-        copy.plant(&exhibit("one")).unwrap();
+        let _never_restored = copy.plant(&exhibit("one")).unwrap();
         fs::create_dir_all(folder.join("old/deep")).unwrap();
         fs::write(folder.join("old/deep/b.rs"), "x").unwrap();
         fs::remove_file(repository.join("link")).unwrap();

@@ -28,7 +28,7 @@ mod run;
 
 pub use cargo::Cargo;
 pub use change::{Change, Misfit};
-pub use copy::Copy;
+pub use copy::{Copy, Planted};
 pub use exhibit::{Exhibit, ExhibitError, Killer, Kind};
 pub use gallery::{FOLDER, gallery};
 pub use observe::{Observed, Tests};

@@ -119,9 +119,9 @@ impl Visit<'_> {
                 return Ok(Verdict::Broken { reason });
             }
         }
-        self.copy.plant(exhibit)?;
+        let planted = self.copy.plant(exhibit)?;
         let verdict = self.planted(exhibit);
-        self.copy.restore(exhibit)?;
+        planted.restore()?;
         self.second_look(exhibit, verdict?)
     }
 
@@ -142,9 +142,9 @@ impl Visit<'_> {
             return Ok(verdict);
         }
         for killer in &exhibit.killers {
-            self.copy.plant(exhibit)?;
+            let planted = self.copy.plant(exhibit)?;
             let observed = self.cargo.test(&killer.package, &killer.kind, &[]);
-            self.copy.restore(exhibit)?;
+            planted.restore()?;
             let target = (killer.package.clone(), killer.kind.clone());
             if !self.usual.contains_key(&target) {
                 let usual = self.cargo.test(&killer.package, &killer.kind, &[])?;
