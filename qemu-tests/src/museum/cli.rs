@@ -1,17 +1,17 @@
 //! The command line of the museum.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
+use command_line::Ui;
 use image_builder::cmd::Cmd;
 use serde_json::json;
 
 use super::run::{Plan, TEST_LIMIT, run};
-use super::{Exhibit, Report, gallery};
+use super::{Exhibit, gallery};
 
 const EXIT_CODES: &str = "Exit status: 0 every defect was killed; 1 the work failed; 2 the command line is wrong; 3 a defect was not killed.\n\n\
 Example: museum run --out /tmp floor-forgotten pause-ignored";
@@ -57,53 +57,48 @@ struct Args {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     command_line::log::init("SLIPWAY_LOG", "warn");
+    let ui = Ui { json: cli.json };
     let done = match &cli.command {
-        Command::List => list(cli.json),
-        Command::Run(args) => visit(args, cli.json),
+        Command::List => list(ui),
+        Command::Run(args) => visit(args, ui),
     };
     done.unwrap_or_else(|error| {
-        talk(&format!("error: {error:#}"));
+        ui.note(format!("error: {error:#}"));
         ExitCode::from(EXIT_FAILED)
     })
 }
 
-fn list(json: bool) -> anyhow::Result<ExitCode> {
+fn list(ui: Ui) -> anyhow::Result<ExitCode> {
     let exhibits = gallery(&repository()?)?;
-    if json {
+    if ui.json {
         let row = |exhibit: &Exhibit| json!({"name": exhibit.name, "story": exhibit.story, "promise": exhibit.promise});
-        let rows: Vec<_> = exhibits.iter().map(row).collect();
-        print(&serde_json::to_string_pretty(&rows)?)?;
+        ui.data(&exhibits.iter().map(row).collect::<Vec<_>>())?;
     } else {
         for Exhibit { name, story, .. } in &exhibits {
-            print(&format!("{name}\n    {story}"))?;
+            ui.line(format!("{}\n    {story}", ui.bold(name)));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn visit(args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+fn visit(args: &Args, ui: Ui) -> anyhow::Result<ExitCode> {
     let repository = repository()?;
     let exhibits = chosen(gallery(&repository)?, &args.names)?;
     let plan = Plan { limit: Duration::from_secs(args.limit), ..Plan::new(&repository) };
-    let report = run(&plan, exhibits, |line| talk(&line))?;
+    let report = run(&plan, exhibits, |line| ui.note(line))?;
     let out = args.out.as_ref().unwrap_or(&plan.work);
-    write(&report, out)?;
-    if json {
-        print(report.json()?.trim_end())?;
-    } else {
-        print(&report.sum())?;
-    }
-    Ok(if report.escaped().next().is_none() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ESCAPED) })
-}
-
-fn write(report: &Report, out: &Utf8PathBuf) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("making {out}"))?;
     for (name, text) in [("museum.json", report.json()?), ("museum.html", report.html())] {
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {path}"))?;
-        talk(&format!("wrote {path}"));
+        ui.note(format!("wrote {path}"));
     }
-    Ok(())
+    if ui.json {
+        ui.data(&report)?;
+    } else {
+        ui.line(report.sum());
+    }
+    Ok(if report.escaped().next().is_none() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ESCAPED) })
 }
 
 /// The exhibits called `names`; all of them when none is named.
@@ -120,15 +115,6 @@ fn repository() -> anyhow::Result<Utf8PathBuf> {
         .text()
         .context("looking for the repository, from inside of which this is run")?;
     Ok(top.trim_end().into())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{text}").context("writing to standard output")
-}
-
-/// Talk is for whoever listens; that nobody does is no reason to stop.
-fn talk(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]
