@@ -1,7 +1,7 @@
 //! The bug museum: defects that are planted one after another, each of which the test suite must notice.
 //!
 //! An [`Exhibit`] is a patch on the source with a story, the promise it breaks, and the tests that are expected to fail. Nothing of it is in the
-//! programs: [`Copy`] takes the source to a folder of its own, one defect is written into it, [`Cargo`] runs the tests, [`judge`](mod@judge)
+//! programs: [`struct@Copy`] takes the source to a folder of its own, one defect is written into it, [`Cargo`] runs the tests, [`judge`](mod@judge)
 //! says what that means, [`run`](run()) goes through the museum and [`Report`] tells.
 //!
 //! ```no_run
