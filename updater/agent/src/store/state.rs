@@ -181,7 +181,7 @@ mod tests {
             boot_count: Some(BootCount { boot_id: text(), count: 5, proven: 2 }),
         };
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(disk::linux(), dir.path()).unwrap();
         store.save(&full).unwrap();
         assert_eq!(store.load().unwrap(), Loaded { persisted: full, damage: None });
     }
