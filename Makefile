@@ -7,7 +7,7 @@ RECIPES := image-builder/recipes
 VERSION := 1.0.0
 OUT := out
 
-.PHONY: help setup demo run programs image images test test-full check bench clean
+.PHONY: help setup demo run programs image images test test-full museum check bench clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ test: ## every promise once: unit tests, images, VM tests
 test-full: ## the long explorations as well
 	@scripts/setup.sh test
 	@SLIPWAY_TEST_FULL=1 scripts/test.sh
+
+museum: ## plant known defects one by one, and see that a test notices each
+	@$(CARGO) run --locked --quiet --package qemu-tests --bin museum -- run
 
 check: ## formatting, lints, documentation, dependencies
 	$(CARGO) fmt --all --check

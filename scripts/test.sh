@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every promise once: unit tests, the images, the properties of the build, and the machines that boot them.
 #
-# SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible.
+# SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible, and that the tests notice the defects of the bug museum.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/builder-user.sh
@@ -51,3 +51,8 @@ step 'unit tests (the server on SQLite and Postgres, its page in a browser), and
 tools=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
 SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out SLIPWAY_TEST_BROWSER=1 \
     updater/server/tests/postgres.sh cargo test --workspace --locked --no-fail-fast
+
+if [ -n "${SLIPWAY_TEST_FULL:-}" ]; then
+    step 'planted defects, each of which a test must notice'
+    SLIPWAY_TEST_TOOLS=$tools target/debug/museum run --out "$out/museum"
+fi

@@ -6,6 +6,7 @@
 //! [`pace`] knows how long things may take here, [`console`] reads serial logs,
 //! [`media`] makes disks with a configuration and [`file_server`] serves one,
 //! [`disk`] and [`pe`] do wilful damage, [`images`] finds what was built, [`report`] writes the result for CI.
+//! [`museum`] needs no machine: it plants defects into the source and sees that a test notices each of them.
 //!
 //! ```no_run
 //! use camino::Utf8Path;
@@ -35,6 +36,7 @@ pub mod guest;
 pub mod identity;
 pub mod images;
 pub mod media;
+pub mod museum;
 pub mod pace;
 pub mod pe;
 pub mod plan;

@@ -38,7 +38,8 @@ pub fn junit(cases: &[Case]) -> String {
     xml
 }
 
-fn escape(text: &str) -> String {
+/// Text as it may stand in XML and in HTML.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

@@ -10,6 +10,7 @@ use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use history::{Flakiness, History};
+pub(crate) use junit::escape;
 pub use junit::junit;
 pub use page::page;
 

@@ -81,17 +81,27 @@ fn workers(lie: Lie, kind: Kind) -> UnixStream {
     ours
 }
 
+fn wanted() -> Wanted {
+    Wanted { app_id: payload::app_id("slipway", "vm"), arch: crate::slot::arch().to_owned() }
+}
+
+type Judged = (Result<VerifiedRelease, Refusal>, Vec<u8>, Vec<String>);
+
 /// What comes of it when the network serves `served` and the verifier speaks; and the root that is kept afterwards.
-async fn judge(served: u8, connect: fn(Kind) -> UnixStream) -> (Result<VerifiedRelease, Refusal>, Vec<u8>, Vec<String>) {
+async fn judge(served: u8, connect: fn(Kind) -> UnixStream) -> Judged {
+    judge_for(&wanted(), Version::new(1, 2, 3), served, connect).await
+}
+
+/// The same on a machine that is `wanted` and was offered `version`.
+async fn judge_for(wanted: &Wanted, version: Version, served: u8, connect: fn(Kind) -> UnixStream) -> Judged {
     let dir = tempfile::tempdir().unwrap();
     let repository_served = repository(served);
     let server = Server::start(move |request| repository_served.answer(request)).await;
     let sources = Sources { kept: dir.path().join("tuf"), initial_root: dir.path().join("initial.json") };
     std::fs::write(&sources.initial_root, repository(OURS).root).unwrap();
     let base = format!("{}/targets/slipway-vm-1.2.3-{}/", server.url, crate::slot::arch());
-    let offer = Offer { version: Version::new(1, 2, 3), bases: vec![base], poll_interval: None };
-    let wanted = Wanted { app_id: payload::app_id("slipway", "vm"), arch: crate::slot::arch().to_owned() };
-    let outcome = verify(&Workers::Scripted { connect }, &sources, &server.access(), &offer, &wanted, NOW).await;
+    let offer = Offer { version, bases: vec![base], poll_interval: None };
+    let outcome = verify(&Workers::Scripted { connect }, &sources, &server.access(), &offer, wanted, NOW).await;
     let mut kept: Vec<String> =
         std::fs::read_dir(&sources.kept).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     kept.sort();
@@ -152,6 +162,21 @@ async fn a_lie_is_not_believed_and_leaves_no_root_behind() {
         assert_eq!(refusal.kind, RefusalKind::Internal, "{name}: {refusal}");
         assert!(root == repository(OURS).root, "{name}: the root was replaced");
     }
+}
+
+#[tokio::test]
+async fn a_signed_release_for_other_machines_is_not_believed() {
+    let connect: fn(Kind) -> UnixStream = |kind| workers(|mut pipe| Box::pin(async move { vouch(&mut pipe, OURS).await }), kind);
+    let cases = [
+        ("another application", Wanted { app_id: payload::app_id("slipway", "metal"), ..wanted() }, 3),
+        ("another architecture", Wanted { arch: "s390x".to_owned(), ..wanted() }, 3),
+        ("another version", wanted(), 4),
+    ];
+    for (name, wanted, patch) in cases {
+        let refusal = judge_for(&wanted, Version::new(1, 2, patch), OURS, connect).await.0.expect_err(name);
+        assert!(refusal.kind == RefusalKind::Internal && refusal.text.contains("another release"), "{name}: {refusal}");
+    }
+    assert!(judge(OURS, connect).await.0.is_ok(), "and the same words about the right one are");
 }
 
 #[tokio::test]

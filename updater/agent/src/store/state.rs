@@ -120,9 +120,12 @@ fn parse(bytes: &[u8]) -> Result<Persisted, String> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::daemon::host::{Event, Slot};
+    use crate::machine::persisted::{Attempts, BootCount, Phase, Quarantined};
     use crate::machine::test_support::{Bench, settled, version};
 
     fn load(bytes: &[u8]) -> (Loaded, bool) {
@@ -141,6 +144,46 @@ mod tests {
         bench.stage("1.1.0");
         store.save(bench.machine.persisted()).unwrap();
         assert_eq!(&store.load().unwrap().persisted, bench.machine.persisted());
+    }
+
+    #[test]
+    fn nothing_of_the_state_is_lost_on_the_way() {
+        let (at, text) = (Timestamp::from_second(1_800_000_000).unwrap(), || "cause".to_owned());
+        let event = Event {
+            number: 8,
+            kind: 3,
+            result: 0,
+            error_code: Some(44),
+            previous_version: Some(version("1.0.0")),
+            release: Some(version("1.1.0")),
+            cause: Some(text()),
+            repeated: true,
+        };
+        // Every field is named, so that a new one is thought of here.
+        let full = Persisted {
+            format: FORMAT,
+            floor: Some(version("1.0.0")),
+            rollback_index: 7,
+            committed: Some(Slot::B),
+            slot_a: Some(version("1.0.0")),
+            slot_b: Some(version("1.1.0")),
+            phase: Phase::Writing { version: version("1.2.0"), slot: Slot::A },
+            quarantine: vec![Quarantined { version: version("1.1.0"), cause: text(), at }],
+            attempts: Some(Attempts { version: version("1.2.0"), failures: 3, cause: text(), at }),
+            outbox: vec![event],
+            next_event: 9,
+            last_checked: Some(at),
+            last_error: Some(text()),
+            metadata_expires: Some(at),
+            metadata_checked: Some(at),
+            metadata_error: Some(text()),
+            trial_passed: Some(false),
+            boot_count: Some(BootCount { boot_id: text(), count: 5, proven: 2 }),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(disk::linux(), dir.path()).unwrap();
+        store.save(&full).unwrap();
+        assert_eq!(store.load().unwrap(), Loaded { persisted: full, damage: None });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The fetcher against servers that misbehave.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Network, Small, Trouble, small};
 use crate::daemon::host::{Access, FailureKind};
@@ -61,6 +61,16 @@ async fn slow_and_silent_servers_are_left() {
         assert!(trouble.kind == FailureKind::Network && trouble.text.contains(expected), "{path}: {trouble}");
     }
     assert_eq!(server.paths().len(), 9, "each tried three times");
+}
+
+#[tokio::test]
+async fn the_bandwidth_limit_is_kept() {
+    let server = Server::start(|_| ok(&[b'x'; 500])).await;
+    let access = Access { bandwidth_limit: Some(2000), ..server.access() };
+    let begun = Instant::now();
+    assert_eq!(small(&network(access), &[format!("{}/x", server.url)], 500).await, Ok(Small::Bytes(vec![b'x'; 500])));
+    // Only slower than this is right; how much slower is the machine's affair.
+    assert!(begun.elapsed() >= Duration::from_millis(250), "{:?} for 500 bytes at 2000 a second", begun.elapsed());
 }
 
 /// T22
