@@ -58,6 +58,9 @@ printf '\napplying the release (target 80 %% of the shell, 64 MiB):\n'
 "$builder" release "$out/vm" --keys "$out/keys" --repository "$out/repository" >/dev/null
 UPDATER=$SLIPWAY_PROGRAMS/updater updater/agent/benches/apply.sh "$out/repository/targets/slipway-vm-$version-amd64"
 
+printf '\nforking a booted machine, as the VM tests do:\n'
+SLIPWAY_BENCH_IMAGE=$out/vm/slipway-vm-$version.raw cargo bench --locked --quiet --package qemu-tests --bench fork
+
 if [ -z "${BENCH_SKIP_SERVER:-}" ]; then
     printf '\ncheck-ins (target 10,000/s at p99 under 20 ms):\n'
     updater/server/benches/checkins.sh

@@ -33,8 +33,7 @@ pub(crate) const SURVIVES: Scenario = Scenario::new(
     "Changes under /etc, /var and /home, the machine's identity and its ssh host keys survive a reboot and a kernel panic, \
               after which the machine comes back by itself.",
     |bench| {
-        let vm = bench.start("vm", &bench.spec()?)?;
-        vm.wait_for_boot()?;
+        let vm = bench.fork("vm", &bench.spec()?)?;
         change(&vm)?;
         let before = remembered(&vm)?;
 
