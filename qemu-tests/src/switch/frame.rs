@@ -82,7 +82,7 @@ impl Decoder {
     }
 
     /// The next whole frame, if there is one.
-    pub fn next(&mut self) -> Result<Option<Frame>, BadLength> {
+    pub fn take(&mut self) -> Result<Option<Frame>, BadLength> {
         let Some((&length, body)) = self.rest.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(length) as usize;
         if !(MIN_FRAME..=MAX_FRAME).contains(&length) {
@@ -112,7 +112,7 @@ mod tests {
             let mut seen = Vec::new();
             for bytes in stream.chunks(piece) {
                 decoder.push(bytes);
-                while let Some(frame) = decoder.next().unwrap() {
+                while let Some(frame) = decoder.take().unwrap() {
                     seen.push(frame);
                 }
             }
@@ -125,7 +125,7 @@ mod tests {
         for length in [0, 13, MAX_FRAME + 1, u32::MAX as usize] {
             let mut decoder = Decoder::default();
             decoder.push(&(length as u32).to_be_bytes());
-            assert_eq!(decoder.next(), Err(BadLength(length)));
+            assert_eq!(decoder.take(), Err(BadLength(length)));
             assert_eq!(Frame::new(vec![0; length.min(MAX_FRAME + 1)]), Err(BadLength(length.min(MAX_FRAME + 1))));
         }
     }

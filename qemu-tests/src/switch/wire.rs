@@ -120,7 +120,7 @@ fn receive(mut stream: UnixStream, shared: &Shared, ends: &[Arc<End>], port: usi
         let Ok(count @ 1..) = stream.read(&mut block) else { return };
         decoder.push(&block[..count]);
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(frame)) => {
                     let now = shared.now();
                     let mut state = shared.lock();
