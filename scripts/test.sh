@@ -2,6 +2,7 @@
 # Every promise once: unit tests, the images, the properties of the build, and the machines that boot them.
 #
 # SLIPWAY_TEST_FULL=1 also proves that `metal` is reproducible, and that the tests notice the defects of the bug museum.
+# It also rolls out to a fleet of five machines instead of three.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/builder-user.sh

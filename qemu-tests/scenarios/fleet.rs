@@ -30,8 +30,10 @@ const FIRST_SHARE: u64 = 70;
 const RAMP: &str = "0s:70,60s:70,61s:100";
 /// That minute, less what lies between the canary's commit and our noticing it.
 const FIRST_STEP: Duration = Duration::from_secs(60);
-/// How often each machine asks and the server is asked.
-const INTERVAL: Duration = Duration::from_secs(4);
+/// How often each machine asks: often within that minute, and not so often that those who wait slow down the one that works.
+const ASKING: Duration = Duration::from_secs(10);
+/// How long a download must stand still until it counts as cut off.
+const STILL: Duration = Duration::from_secs(4);
 
 pub(crate) const ROLLOUT: Scenario = Scenario::new(
     "rollout_with_a_canary_moves_a_fleet",
@@ -91,7 +93,7 @@ fn ask_again_and_again(vm: &Vm, over: &AtomicBool) {
         if vm.guest().boot_id().is_ok() {
             let _ = vm.guest().run("updater check");
         }
-        std::thread::sleep(INTERVAL);
+        std::thread::sleep(ASKING);
     }
 }
 
@@ -159,7 +161,7 @@ pub(crate) const CUT_OFF: Scenario = Scenario::new(
         let mut before = 0;
         vm.wait("the download stands still", UPDATE_SECS, || {
             let now = done(&fleet)?;
-            std::thread::sleep(INTERVAL);
+            std::thread::sleep(STILL);
             let still = now == done(&fleet)?;
             before = now;
             Ok(still.then_some(()))

@@ -76,7 +76,7 @@ impl Vm {
         self.guest().write_file("/etc/systemd/network/10-switch.network".into(), unit.as_bytes())?;
         self.guest().check("networkctl reload")?;
         let network = json!({
-            "type": "stream", "id": card.network(), "server": false, "reconnect-ms": 500,
+            "type": "stream", "id": card.network(), "server": false,
             "addr": { "type": "unix", "path": port.socket() },
         });
         self.qmp().execute("netdev_add", network)?;

@@ -166,3 +166,72 @@ impl Capture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::frame::{Decoder, Frame};
+    use super::*;
+
+    /// A machine on port `number`.
+    fn plug(switch: &Switch, number: u8) -> UnixStream {
+        let stream = UnixStream::connect(switch.port(number).unwrap().socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        stream
+    }
+
+    /// What arrives at `to` when `frame` is sent again and again: a port may not have taken its machine in yet.
+    fn pass(frame: &Frame, from: &mut UnixStream, to: &mut UnixStream) -> Frame {
+        let mut decoder = Decoder::default();
+        let mut block = [0; 4096];
+        for _ in 0..600 {
+            from.write_all(&frame.packed()).unwrap();
+            if let Ok(count) = to.read(&mut block) {
+                decoder.push(&block[..count]);
+                if let Some(frame) = decoder.take().unwrap() {
+                    return frame;
+                }
+            }
+        }
+        panic!("nothing arrives");
+    }
+
+    #[test]
+    fn frames_travel_from_socket_to_socket_and_into_the_capture() {
+        let dir = tempfile::tempdir().unwrap();
+        let capture = Utf8Path::from_path(dir.path()).unwrap().join("logs/network.pcap");
+        let switch = Switch::start(2, 1, &capture).unwrap();
+        let frame = Frame::new([&[0xff; 6][..], &[2, 0, 0, 0, 0, 1], b"\x08\x00hello"].concat()).unwrap();
+        let (mut one, mut two) = (plug(&switch, 1), plug(&switch, 2));
+        assert_eq!(pass(&frame, &mut one, &mut two), frame);
+
+        // A machine that talks nonsense is cut off, and may come again.
+        one.write_all(&[0xff; 8]).unwrap();
+        one.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let error = one.read(&mut [0; 16]).map_err(|error| error.kind());
+        assert!(matches!(error, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{error:?}");
+        assert_eq!(pass(&frame, &mut plug(&switch, 1), &mut two), frame);
+
+        drop(switch);
+        two.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        while two.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+        let kept = std::fs::read(capture).unwrap();
+        assert_eq!(kept[..24], pcap::HEADER);
+        assert!(kept.windows(5).any(|window| window == b"hello"));
+    }
+
+    #[test]
+    fn ports_have_addresses_and_there_are_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let capture = Utf8Path::from_path(dir.path()).unwrap().join("network.pcap");
+        let switch = Switch::start(3, 1, &capture).unwrap();
+        let port = switch.port(3).unwrap();
+        assert_eq!((port.address().to_string().as_str(), port.mac().as_str()), ("10.77.0.3", "52:54:00:77:00:03"));
+        for number in [0, 4, u8::MAX] {
+            assert!(switch.port(number).is_err());
+            assert!(switch.set_link(number, Link::default()).is_err());
+        }
+    }
+}

@@ -22,13 +22,21 @@ pub(super) fn of(spec: &Spec, host: &Host) -> anyhow::Result<String> {
     let dir = Utf8Path::from_path(nowhere.path()).context("the temporary directory's name is not UTF-8")?;
     // Described in a directory that is gone afterwards; its name is the only thing about it that differs.
     let machine = without_log(bare(&describe("template", spec, host, dir, dir)?, "disk".into(), "vars".into()));
+    let firmware = image_of(&machine.firmware_code)?;
     let mut args = machine.args();
     args.extend(arguments(spec.memory_mib, &Memory::Own, TEMPLATE_GENERATION));
     let args: Vec<String> = args.iter().map(|arg| arg.replace(dir.as_str(), "")).collect();
     let image = image(&spec.image)?;
     let media = spec.media.iter().map(|path| image_of(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let enforced = spec.enforce.clone().unwrap_or_default();
-    Ok(digest(&[qemu.as_bytes(), args.join("\n").as_bytes(), image.as_bytes(), media.join("\n").as_bytes(), &enforced]))
+    Ok(digest(&[
+        qemu.as_bytes(),
+        args.join("\n").as_bytes(),
+        image.as_bytes(),
+        firmware.as_bytes(),
+        media.join("\n").as_bytes(),
+        &enforced,
+    ]))
 }
 
 /// Says which image this is without reading gigabytes: the signed release beside it, and the file's size and age.

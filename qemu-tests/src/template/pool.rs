@@ -35,20 +35,22 @@ impl Templates {
     /// A machine like `spec` that has booted and settled: forked if possible, booted otherwise. Services and ports of
     /// `spec` lead into a card that is plugged in here.
     pub fn start(&self, name: &str, spec: &Spec, host: &Host, logs: &Utf8Path) -> anyhow::Result<Vm> {
-        let vm = match self.fork(name, spec, host, logs) {
-            Ok(vm) => vm,
+        let (vm, settled) = match self.fork(name, spec, host, logs) {
+            Ok(vm) => (vm, true),
             Err(reason) => {
                 self.note(format!("{name} is booted, because it could not be forked: {reason:#}"));
                 let vm = boot_cold(name, spec, host, logs)?;
                 vm.wait_for_agent()?;
-                vm
+                (vm, false)
             }
         };
         if !spec.services.is_empty() || !spec.guest_ports.is_empty() {
             vm.plug_services(&spec.services, &spec.guest_ports)?;
             vm.wait_for_services()?;
         }
-        vm.wait_for_boot()?;
+        if !settled {
+            vm.wait_for_boot()?;
+        }
         Ok(vm)
     }
 
