@@ -7,7 +7,7 @@
 //!
 //! A fork differs from its template where it has to: its clock is the host's, its kernel's random numbers are its own
 //! (the generation id of the machine changes, on which Linux reseeds), and its cards have addresses of their own, because
-//! the template has none when it is saved. [`identity`](crate::identity) makes it another machine where a test needs
+//! the template has none when it is saved. [`identity`] makes it another machine where a test needs
 //! more than one. What must not be forked: first boots, boot counting, measured boots.
 
 mod files;

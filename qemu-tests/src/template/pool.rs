@@ -90,9 +90,8 @@ impl Templates {
             std::fs::create_dir_all(&half).with_context(|| format!("making {half}"))?;
             let made = Template::boot(&bare, host, Files::at(half.clone()), &logs);
             let named = made.and_then(|_| std::fs::rename(&half, &dir).with_context(|| format!("naming {dir}")));
-            if named.is_err() {
-                let _ = std::fs::remove_dir_all(&half);
-            }
+            // What is left over is untidy, not a failure; the logs of a boot that failed are wanted.
+            let _ = std::fs::remove_dir_all(if named.is_ok() { &logs } else { &half });
             // Somebody else may have been faster; theirs is as good.
             if !dir.exists() {
                 named?;
