@@ -2,10 +2,11 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, bail};
 use camino::Utf8Path;
+use image_builder::cmd::Cmd;
 use uuid::Uuid;
 
 use crate::agent::SHELL_PORT_NAME;
@@ -105,8 +106,11 @@ impl Drop for Terminal {
 
 /// Terminal modes belong to the terminal that is our input; `stty` of coreutils knows all of them.
 fn stty(args: &[&str]) -> Option<String> {
-    let output = Command::new("stty").args(args).stdin(Stdio::inherit()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let cmd = Cmd::new("stty").args(args).with(|inner| {
+        inner.stdin(Stdio::inherit());
+    });
+    // A terminal without modes is still good for reading and writing.
+    cmd.text().ok().map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use qemu_tests::cli::{CARGO_TEST, LOGS_ENV};
 
+#[allow(clippy::disallowed_methods, reason = "this process becomes that program; nothing is run beside it")]
 fn main() -> ExitCode {
     let program = env!("CARGO_BIN_EXE_qemu-tests");
     let mut command = Command::new(program);

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_mended_scenario_is_not_flaky_and_one_that_comes_and_goes_is() {
-        let cases: [(&[(bool, u64)], usize, bool, u64); 4] = [
+        type Runs<'a> = &'a [(bool, u64)];
+        let cases: [(Runs<'_>, usize, bool, u64); 4] = [
             (&[(true, 10), (true, 30), (true, 20)], 0, false, 20),
             (&[(true, 10), (false, 99), (true, 12)], 1, false, 12),
             (&[(true, 10), (false, 9), (true, 10), (false, 9)], 2, true, 10),

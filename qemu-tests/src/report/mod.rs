@@ -1,4 +1,4 @@
-//! What a run found out: for CI ([`junit`]), for people ([`page`]), and over many runs ([`history`]).
+//! What a run found out: for CI ([`junit()`]), for people ([`page()`]), and over many runs ([`history`]).
 
 pub mod history;
 mod junit;
