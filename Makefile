@@ -7,7 +7,7 @@ RECIPES := image-builder/recipes
 VERSION := 1.0.0
 OUT := out
 
-.PHONY: help setup demo run programs image images test test-full museum check bench clean
+.PHONY: help setup demo run programs image images test test-full museum power-cut check bench clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -41,6 +41,11 @@ test-full: ## the long explorations as well
 
 museum: ## plant known defects one by one, and see that a test notices each
 	@$(CARGO) run --locked --quiet --package qemu-tests --bin museum -- run
+
+power-cut: ## what a power cut can leave, explored in full on the images of the last `make test`; target/power-cut/
+	@$(CARGO) build --locked --quiet --package update-server
+	@SLIPWAY_TEST_FULL=1 SLIPWAY_TEST_IMAGES=$(CURDIR)/target/test-images SLIPWAY_POWER_CUT_DIR=$(CURDIR)/target/power-cut/recordings \
+	    $(CARGO) test --locked --package qemu-tests --test scenarios -- power_cuts
 
 check: ## formatting, lints, documentation, dependencies
 	$(CARGO) fmt --all --check

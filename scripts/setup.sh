@@ -21,7 +21,7 @@ cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg 
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg'
 
 # The browser for the server's page, and the database for several replicas of it.
-[ "${1:-}" != test ] || wanted="$wanted chromium:chromium xorriso:xorriso swtpm:swtpm postgresql:/usr/share/postgresql-common/pg_wrapper"
+[ "${1:-}" != test ] || wanted="$wanted chromium:chromium e2fsprogs:debugfs xorriso:xorriso swtpm:swtpm postgresql:/usr/share/postgresql-common/pg_wrapper"
 
 missing=
 for pair in $wanted; do

@@ -5,6 +5,7 @@ mod damage;
 mod fleet;
 mod hardware;
 mod network;
+mod power_cuts;
 mod provisioning;
 mod secure_boot;
 mod slots;
@@ -67,6 +68,9 @@ const SCENARIOS: &[Scenario] = &[
     updates::BAD_ROOT,
     updates::INTERRUPTED,
     updates::REFUSED,
+    power_cuts::GOOD_UPDATE,
+    power_cuts::BAD_UPDATE,
+    power_cuts::ONE_STATE,
     troubles::CLOCK,
     troubles::FULL_DISK,
 ];

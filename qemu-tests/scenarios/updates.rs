@@ -19,7 +19,7 @@ pub(crate) const UPDATED: &str = "1.0.1";
 /// The same once more.
 const NEXT: &str = "1.0.2";
 /// Docker does not start in it.
-const WITHOUT_DOCKER: &str = "1.0.3";
+pub(crate) const WITHOUT_DOCKER: &str = "1.0.3";
 /// Its kernel panics.
 const PANICS: &str = "1.0.4";
 
@@ -297,6 +297,11 @@ impl Fleet {
         let mut spec = Spec::new(bench.images().release(version)?);
         spec.services = vec![server.service()];
         let vm = bench.fork("vm", &spec)?;
+        Self::on(server, vm, reboot)
+    }
+
+    /// A machine that has booted, and is now told of `server`.
+    pub(crate) fn on(server: UpdateServer, vm: Arc<Vm>, reboot: &'static str) -> anyhow::Result<Self> {
         let fleet = Self { server, vm, reboot };
         fleet.configure("")?;
         Ok(fleet)
@@ -341,7 +346,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn wait_for_other_boot(&self, old: &str) -> anyhow::Result<String> {
+    pub(crate) fn wait_for_other_boot(&self, old: &str) -> anyhow::Result<String> {
         let boot = self
             .vm
             .wait("the machine answers from another boot", UPDATE_SECS, || Ok(self.vm.guest().boot_id().ok().filter(|boot| boot != old)))?;
@@ -349,7 +354,7 @@ impl Fleet {
     }
 
     /// Waits until `version` runs and is the one that stays.
-    fn wait_for_version(&self, version: &str) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_version(&self, version: &str) -> anyhow::Result<()> {
         self.vm.wait(&format!("{version} is committed"), COMMIT_SECS, || {
             let status = self.status().unwrap_or_default();
             Ok((status["version"] == version && status["state"] == "idle").then_some(()))
@@ -361,7 +366,7 @@ impl Fleet {
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
 
-    fn server_knows(&self, good: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+    pub(crate) fn server_knows(&self, good: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
         let id = self.vm.guest().check("cat /etc/machine-id")?.text().to_owned();
         self.vm.wait("the server knows", COMMIT_SECS, || {
             let page = self.server.machine(&id)?;
@@ -382,7 +387,7 @@ impl Fleet {
     }
 
     /// Rolls out a bad release and sees it go.
-    fn falls_back_from(&self, version: &str, cause: &str) -> anyhow::Result<()> {
+    pub(crate) fn falls_back_from(&self, version: &str, cause: &str) -> anyhow::Result<()> {
         let boot = self.vm.wait_for_agent()?;
         self.server.roll_out(version)?;
         self.vm.guest().check("updater check")?;

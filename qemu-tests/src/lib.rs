@@ -5,7 +5,8 @@
 //! [`card`] plugs network cards into them, and [`switch`] joins them; [`budget`] decides how many run at a time.
 //! [`pace`] knows how long things may take here, [`console`] reads serial logs,
 //! [`media`] makes disks with a configuration and [`file_server`] serves one,
-//! [`disk`] and [`pe`] do wilful damage, [`images`] finds what was built, [`report`] writes the result for CI.
+//! [`disk`] and [`pe`] do wilful damage, [`nbd`] serves disks that record, delay, refuse and lose power, [`power_cut`] explores
+//! what a cut can leave, [`images`] finds what was built, [`report`] writes the result for CI.
 //! [`museum`] needs no machine: it plants defects into the source and sees that a test notices each of them.
 //!
 //! ```no_run
@@ -37,9 +38,11 @@ pub mod identity;
 pub mod images;
 pub mod media;
 pub mod museum;
+pub mod nbd;
 pub mod pace;
 pub mod pe;
 pub mod plan;
+pub mod power_cut;
 pub mod preserved;
 pub mod process;
 pub mod qmp;

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::accel::{self, Choice};
 use image_builder::qemu::firmware::{self, SecureBoot};
-use image_builder::qemu::machine::{Credential, Disk, DiskBus, FirmwareFile, Forward, Machine, Nic, NicModel, Port, Serial};
+use image_builder::qemu::machine::{Credential, Disk, DiskBus, FirmwareFile, Forward, Machine, Nic, NicModel, Port, Serial, Storage};
 use image_builder::qemu::overlay::{self, Format};
 use image_builder::qemu::{PROGRAM, secure_boot, version};
 use serde_json::json;
@@ -79,6 +79,17 @@ pub struct Spec {
     pub tpm: bool,
     /// Images of further disks that the guest may only read: `/dev/vdb` and so on.
     pub media: Vec<Utf8PathBuf>,
+    /// Servers of the system disk and of the firmware's variables, instead of files of this machine's own.
+    pub served: Option<Served>,
+}
+
+/// Sockets of NBD servers. What QEMU writes arrives there as it would on real hardware, flushes included.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The system disk; [`Spec::image`] and [`Spec::disk_bytes`] do not count then.
+    pub disk: Utf8PathBuf,
+    /// The firmware's variable store.
+    pub variables: Utf8PathBuf,
 }
 
 impl Spec {
@@ -102,6 +113,7 @@ impl Spec {
             serial_number: None,
             tpm: false,
             media: Vec::new(),
+            served: None,
         }
     }
 }
@@ -198,7 +210,9 @@ impl Vm {
         let tpm = spec.tpm.then(|| Tpm::start(scratch.path(), logs)).transpose()?;
         let mut machine = describe(name, spec, host, scratch.path(), logs)?;
         machine.tpm = tpm.as_ref().map(|tpm| tpm.socket.clone());
-        overlay::create(spec.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(spec.disk_bytes))?;
+        if let Storage::File(disk) = &machine.disks[0].file {
+            overlay::create(spec.image.as_std_path(), disk.as_std_path(), Some(spec.disk_bytes))?;
+        }
         Self::launch(Start { tpm, ..Start::of(&machine) }, host, logs, scratch)
     }
 
@@ -475,18 +489,22 @@ pub(crate) fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, log
     if let Some(certificate) = &spec.enforce {
         vars = secure_boot::enroll(&vars, certificate)?;
     }
-    let firmware_vars = dir.join("vars.fd");
-    std::fs::write(&firmware_vars, vars).context("writing the machine's variables")?;
+    let own_vars = dir.join("vars.fd");
+    let firmware_vars = match &spec.served {
+        Some(served) => Storage::Nbd(served.variables.clone()),
+        None => {
+            std::fs::write(&own_vars, vars).context("writing the machine's variables")?;
+            own_vars.into()
+        }
+    };
     let mut credentials = agent::credentials();
     credentials.extend(spec.credentials.iter().cloned());
-    let system = Disk {
-        file: dir.join("disk.qcow2"),
-        format: Format::Qcow2,
-        bus: spec.bus,
-        serial: "slipway".to_owned(),
-        throwaway: true,
-        read_only: false,
+    let (file, format) = match &spec.served {
+        Some(served) => (Storage::Nbd(served.disk.clone()), Format::Raw),
+        None => (dir.join("disk.qcow2").into(), Format::Qcow2),
     };
+    let throwaway = spec.served.is_none();
+    let system = Disk { file, format, bus: spec.bus, serial: "slipway".to_owned(), throwaway, read_only: false };
     let mut disks = vec![system];
     disks.extend(spec.media.iter().enumerate().map(|(index, file)| medium(index, file)));
     Ok(Machine {
@@ -524,7 +542,7 @@ pub(crate) fn describe(name: &str, spec: &Spec, host: &Host, dir: &Utf8Path, log
 /// A disk that is only read. Always on virtio, whose driver is there from the start.
 fn medium(index: usize, file: &Utf8Path) -> Disk {
     Disk {
-        file: file.to_owned(),
+        file: file.to_owned().into(),
         format: Format::Raw,
         bus: DiskBus::VirtioBlk,
         serial: format!("medium{index}"),

@@ -16,6 +16,9 @@ use crate::qemu::machine::{CLOUD_CONFIG, Credential, Disk, DiskBus, FirmwareFile
 use crate::qemu::overlay::Format;
 use crate::qemu::{PROGRAM, accel, firmware, overlay, secure_boot, version};
 
+/// The machine's own files, in a folder that is removed with it: variables of the firmware, and what it wrote to its disk.
+const VARIABLES: &str = "vars.fd";
+const OVERLAY: &str = "disk.qcow2";
 const SSH_PORT: u16 = 22;
 /// Largest cloud-config that a guest takes, in bytes.
 const CLOUD_CONFIG_BYTES: u64 = 1 << 20;
@@ -143,7 +146,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         cpus: cpus.count,
         memory_mib: u32::try_from(args.memory.0 >> 20).context("--memory is out of range")?,
         firmware_code: utf8(&firmware.code)?,
-        firmware_vars: scratch.join("vars.fd"),
+        firmware_vars: scratch.join(VARIABLES).into(),
         secure_boot: args.firmware_kind(),
         disks: vec![args.disk(scratch)],
         nic: Some(Nic { model: NicModel::Virtio, mac: "52:54:00:53:4c:01".into(), forwards, services: args.services.clone() }),
@@ -163,9 +166,9 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         ui.line(cmd.line());
         return Ok(ExitCode::SUCCESS);
     }
-    args.write_vars(&firmware, &machine.firmware_vars)?;
+    args.write_vars(&firmware, &scratch.join(VARIABLES))?;
     if !args.no_snapshot {
-        overlay::create(args.image.as_std_path(), machine.disks[0].file.as_std_path(), Some(args.disk_size.0))?;
+        overlay::create(args.image.as_std_path(), scratch.join(OVERLAY).as_std_path(), Some(args.disk_size.0))?;
     }
     ui.progress.note(greeting(port, login.is_some()));
     // Whatever ends this process ends the machine: nobody looks for a QEMU that was left behind.
@@ -182,8 +185,15 @@ impl Args {
     }
 
     fn disk(&self, scratch: &Utf8Path) -> Disk {
-        let (file, format) = if self.no_snapshot { (self.image.clone(), Format::Raw) } else { (scratch.join("disk.qcow2"), Format::Qcow2) };
-        Disk { file, format, bus: DiskBus::VirtioBlk, serial: "slipway".into(), throwaway: !self.no_snapshot, read_only: false }
+        let (file, format) = if self.no_snapshot { (self.image.clone(), Format::Raw) } else { (scratch.join(OVERLAY), Format::Qcow2) };
+        Disk {
+            file: file.into(),
+            format,
+            bus: DiskBus::VirtioBlk,
+            serial: "slipway".into(),
+            throwaway: !self.no_snapshot,
+            read_only: false,
+        }
     }
 
     fn write_vars(&self, firmware: &firmware::Firmware, vars: &Utf8Path) -> anyhow::Result<()> {

@@ -48,11 +48,36 @@ pub enum NicModel {
     E1000e,
 }
 
+/// Where the content of a disk or of a flash chip is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In a file.
+    File(Utf8PathBuf),
+    /// Behind an NBD server that listens on this Unix socket.
+    Nbd(Utf8PathBuf),
+}
+
+impl<T: Into<Utf8PathBuf>> From<T> for Storage {
+    fn from(file: T) -> Self {
+        Self::File(file.into())
+    }
+}
+
+impl Storage {
+    /// The options of `-drive` that name it.
+    fn options(&self) -> String {
+        match self {
+            Self::File(path) => format!("file={}", escape(path)),
+            Self::Nbd(socket) => format!("file.driver=nbd,file.server.type=unix,file.server.path={}", escape(socket)),
+        }
+    }
+}
+
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// File with its content.
-    pub file: Utf8PathBuf,
+    /// Where its content is.
+    pub file: Storage,
     /// Format of that file.
     pub format: Format,
     /// How it is attached.
@@ -184,7 +209,7 @@ pub struct Machine {
     /// Firmware code, read-only.
     pub firmware_code: Utf8PathBuf,
     /// This machine's own variable store.
-    pub firmware_vars: Utf8PathBuf,
+    pub firmware_vars: Storage,
     /// Whether the machine protects that store so that Secure Boot means something.
     pub secure_boot: SecureBoot,
     /// Disks, the first one is booted.
@@ -269,8 +294,9 @@ impl Machine {
 
     fn firmware(&self, args: &mut Args) {
         let flash =
-            |unit: u8, read_only: &str, file: &Utf8PathBuf| format!("if=pflash,unit={unit},format=raw{read_only},file={}", escape(file));
-        args.pair("-drive", flash(0, ",readonly=on", &self.firmware_code)).pair("-drive", flash(1, "", &self.firmware_vars));
+            |unit: u8, read_only: &str, storage: &Storage| format!("if=pflash,unit={unit},format=raw{read_only},{}", storage.options());
+        let code = Storage::File(self.firmware_code.clone());
+        args.pair("-drive", flash(0, ",readonly=on", &code)).pair("-drive", flash(1, "", &self.firmware_vars));
         if self.secure_boot == SecureBoot::On {
             args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
         }
@@ -305,9 +331,9 @@ impl Machine {
 impl Disk {
     fn push(&self, args: &mut Args, index: usize) {
         let cache = if self.throwaway { ",cache=unsafe" } else { "" };
-        let (file, format) = (escape(&self.file), self.format.name());
+        let (storage, format) = (self.file.options(), self.format.name());
         let access = if self.read_only { "readonly=on" } else { "discard=unmap" };
-        args.pair("-drive", format!("if=none,id=disk{index},format={format},{access}{cache},file={file}"));
+        args.pair("-drive", format!("if=none,id=disk{index},format={format},{access}{cache},{storage}"));
         let device = match self.bus {
             DiskBus::VirtioBlk => "virtio-blk-pci".to_owned(),
             DiskBus::Nvme => "nvme".to_owned(),

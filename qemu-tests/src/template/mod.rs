@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use image_builder::qemu::machine::{Machine, Serial};
+use image_builder::qemu::machine::{Machine, Serial, Storage};
 use image_builder::qemu::overlay;
 use serde_json::{Value, json};
 
@@ -103,8 +103,8 @@ fn boot_cold(name: &str, spec: &Spec, host: &Host, logs: &Utf8Path) -> anyhow::R
 fn bare(machine: &Machine, disk: &Utf8Path, variables: &Utf8Path) -> Machine {
     let mut bare = machine.clone();
     bare.nic = None;
-    disk.clone_into(&mut bare.disks[0].file);
-    variables.clone_into(&mut bare.firmware_vars);
+    bare.disks[0].file = Storage::File(disk.to_owned());
+    bare.firmware_vars = Storage::File(variables.to_owned());
     bare
 }
 

@@ -69,6 +69,24 @@ fn a_plain_machine() {
 }
 
 #[test]
+fn disks_and_variables_may_be_served() {
+    let served = Machine {
+        firmware_vars: Storage::Nbd("/tmp/a,b".into()),
+        disks: vec![Disk { file: Storage::Nbd("/tmp/disk".into()), format: Format::Raw, throwaway: false, ..disk(DiskBus::VirtioBlk) }],
+        ..machine()
+    };
+    let text = lines(&served);
+    let added: Vec<&str> = text.lines().filter(|line| line.contains("nbd")).collect();
+    insta::assert_snapshot!(
+        added.join("\n"),
+        @r"
+    -drive if=pflash,unit=1,format=raw,file.driver=nbd,file.server.type=unix,file.server.path=/tmp/a,,b
+    -drive if=none,id=disk0,format=raw,discard=unmap,file.driver=nbd,file.server.type=unix,file.server.path=/tmp/disk
+    "
+    );
+}
+
+#[test]
 fn a_machine_with_everything() {
     let full = Machine {
         accel: Accel::Kvm,
