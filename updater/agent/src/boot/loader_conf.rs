@@ -48,7 +48,7 @@ pub(super) fn set_default(disk: &dyn Disk, path: &Path, entry: &str) -> io::Resu
     if let Some(folder) = path.parent() {
         disk.make_folder(folder)?;
     }
-    disk::replace(disk, path, with_default(&before, entry).as_bytes())?;
+    disk::replace_small(disk, path, with_default(&before, entry).as_bytes())?;
     match default_entry(&read(disk, path)?) {
         Some(now) if now == entry => Ok(()),
         now => Err(io::Error::other(format!("it says {now:?} after {entry:?} was written"))),

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 
 use super::medium::{EspFile, Medium, Partition};
-use super::{Disk, NewFile};
+use super::{Disk, NewFile, SECTOR_BYTES};
 
 /// Files, variables and partitions as Linux has them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +48,15 @@ impl Disk for Linux {
     fn create(&self, path: &Path) -> io::Result<Box<dyn NewFile>> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(no_link()?).open(path)?;
         Ok(Box::new(file))
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).custom_flags(no_link()?).open(path)?;
+        if file.metadata()?.len() != bytes.len() as u64 || bytes.len() > SECTOR_BYTES {
+            return Err(io::Error::other("only a file of the same length and of one sector is written in place"));
+        }
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -19,6 +19,9 @@ pub use aligned::Aligned;
 pub use linux::Linux;
 pub use medium::{EspFile, Medium, Partition};
 
+/// What every disk writes whole or not at all, in bytes: its smallest sector.
+pub const SECTOR_BYTES: usize = 512;
+
 /// A file that is being written from its beginning.
 pub trait NewFile: Write + Send {
     /// Returns once its content survives a power cut. Its name may not, see [`Disk::sync`].
@@ -37,6 +40,9 @@ pub trait Disk: Debug + Send + Sync {
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
     /// Begins a file that only its owner may read; what it held before is gone.
     fn create(&self, path: &Path) -> io::Result<Box<dyn NewFile>>;
+    /// Writes `bytes` over a file of exactly that length, in place, and returns once they survive a power cut. For at most
+    /// [`SECTOR_BYTES`]: a disk writes a sector whole or not at all.
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Gives a file another name; a file of that name is replaced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -82,6 +88,20 @@ pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = disk.remove(&temporary);
     })?;
     sync_name(disk, path, folder)
+}
+
+/// Replaces the content of a small file as [`replace`] does, in place where the length stays: then nothing of the file system but this
+/// one sector changes, and there is no moment at which a power cut could leave FAT's folder and its table of clusters in disagreement.
+///
+/// # Errors
+/// As for [`replace`].
+pub(crate) fn replace_small(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let same_length = match disk.read(path, content.len() as u64 + 1) {
+        Ok(before) => before.len() == content.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if same_length && content.len() <= SECTOR_BYTES { disk.overwrite(path, content) } else { replace(disk, path, content) }
 }
 
 /// Replaces a file that everybody may read and that no power cut need spare: whoever reads finds all of it. Others may be doing the same,
@@ -130,6 +150,30 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_fits_is_written_in_place_and_what_does_not_beside_it() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loader.conf");
+        let file = || (path.metadata().unwrap().ino(), std::fs::read_to_string(&path).unwrap());
+        replace_small(&Linux, &path, b"default a").unwrap();
+        let (first, _) = file();
+        replace_small(&Linux, &path, b"default b").unwrap();
+        assert_eq!(file(), (first, "default b".into()), "the same file");
+        let longer = "x".repeat(SECTOR_BYTES + 1);
+        for (content, moved) in
+            [("default longer", true), (longer.as_str(), true), (longer.replace('x', "y").as_str(), true), ("short", true)]
+        {
+            let (before, _) = file();
+            replace_small(&Linux, &path, content.as_bytes()).unwrap();
+            assert_eq!((file().0 != before, file().1), (moved, content.to_owned()));
+        }
+        assert!(Linux.overwrite(&path, b"of another length").is_err());
+        assert_eq!(file().1, "short");
+        std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
+        assert!(Linux.overwrite(&dir.path().join("link"), b"hands").is_err(), "no link is followed");
     }
 
     #[test]

@@ -93,7 +93,9 @@ impl DiskSlot {
 
 impl Passive for DiskSlot {
     fn invalidate(&mut self) -> io::Result<()> {
-        disk::remove_for_good(&*self.disk, &self.places.entry(self.slot))
+        disk::remove_for_good(&*self.disk, &self.places.entry(self.slot))?;
+        // Of an earlier attempt, perhaps with a chain of clusters that a power cut tore: begun anew, not continued.
+        disk::remove_for_good(&*self.disk, &self.temporary())
     }
 
     fn open(&mut self, part: PartName, bytes: u64) -> io::Result<Box<dyn Medium>> {

@@ -406,6 +406,20 @@ impl Disk for TwinDisk {
         Ok(Box::new(TwinFile { disk: self.clone(), path: path.to_owned(), node, at: 0 }))
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut power = self.power();
+        let node = power.node(path)?;
+        if !power.step("overwriting", path)? {
+            // One sector goes to the page cache as a whole, or not at all.
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        assert!(bytes.len() <= crate::disk::SECTOR_BYTES && power.content[&node].len() == bytes.len(), "{}", path.display());
+        power.write(node, 0, bytes);
+        power.step("forcing out", path)?;
+        power.settle_node(node);
+        Ok(())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut power = self.power();
         if !power.step("renaming to", to)? {

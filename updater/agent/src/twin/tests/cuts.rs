@@ -28,7 +28,7 @@ fn explore(scenario: &Scenario, floor: [usize; 2]) {
 
 #[test]
 fn a_good_release() {
-    explore(&UPDATE, [120, 450]);
+    explore(&UPDATE, [120, 400]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_staged_release_is_discarded_for_the_next_one() {
 
 #[test]
 fn a_release_after_the_next_takes_the_slot_of_the_first() {
-    explore(&Scenario { name: "the slot of an older release", offer: Some(2), updated: true, ..UPDATE }, [115, 450]);
+    explore(&Scenario { name: "the slot of an older release", offer: Some(2), updated: true, ..UPDATE }, [115, 400]);
 }
 
 #[test]
