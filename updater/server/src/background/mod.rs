@@ -14,7 +14,6 @@ use crate::http::api::publish::record;
 use crate::policy::{Outcome, RolloutId, Span, State, Time};
 use crate::publish::{PublishError, online, switch, verify};
 use crate::store::{Db, StoreError, catalog, events, grants, marks, rollouts};
-use crate::views;
 
 /// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
 const EVERY: Duration = Duration::from_secs(30);
@@ -119,7 +118,7 @@ async fn look_after(db: &Db, id: RolloutId, population: Option<u64>, now: Time) 
     }
     let due = last.is_none_or(|last| now.since(last.at) >= POINT_EVERY && (running || last.counts != stored.counts));
     if due {
-        let point = rollouts::Point { at: now, share: views::share(&stored.rollout, now), counts: stored.counts };
+        let point = rollouts::Point { at: now, share: stored.rollout.share(now), counts: stored.counts };
         rollouts::add_point(&mut tx, id, &point).await?;
     }
     if before != (stored.rollout.clone(), stored.counts) {

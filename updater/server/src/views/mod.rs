@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::policy::{
-    Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, Span, State, Step, Time, Version, View, decide, explain,
+    Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, State, Step, Time, Version, View, decide, explain,
     target,
 };
 use crate::store::{Db, StoreError, audit, catalog, events, grants, groups, machines, rollouts};
@@ -82,19 +82,10 @@ pub struct MachinePage {
     pub events: Vec<events::Event>,
 }
 
-/// The share that a rollout's ramp allows at `now`.
-#[must_use]
-pub fn share(rollout: &crate::policy::Rollout, now: Time) -> Share {
-    let running = rollout.running_since.map_or(Span::ZERO, |since| now.since(since));
-    match rollout.state {
-        State::Done { .. } => Share::ALL,
-        _ => rollout.settings.ramp.share(rollout.carried.plus(running)),
-    }
-}
-
 fn progress(stored: rollouts::Stored, releases: &[catalog::Stored], now: Time) -> Option<(Progress, crate::policy::Settings)> {
     let release = &releases.iter().find(|release| release.release.id == stored.rollout.release)?.release;
-    let share = share(&stored.rollout, now);
+    // As the policy that grants it says: none while the canaries go first.
+    let share = stored.rollout.share(now);
     let progress = Progress {
         id: stored.rollout.id,
         group: stored.group,
