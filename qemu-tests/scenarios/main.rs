@@ -2,6 +2,7 @@
 
 mod containers;
 mod damage;
+mod disks;
 mod fleet;
 mod hardware;
 mod network;
@@ -73,6 +74,7 @@ const SCENARIOS: &[Scenario] = &[
     power_cuts::ONE_STATE,
     troubles::CLOCK,
     troubles::FULL_DISK,
+    disks::FAILING,
 ];
 
 fn main() -> ExitCode {

@@ -25,6 +25,17 @@ pub struct Partition {
     pub size: u64,
 }
 
+/// The partition of a disk image that has a label.
+pub fn find_partition(image: &Utf8Path, label: &str) -> anyhow::Result<Partition> {
+    let sector = gpt::disk::LogicalBlockSize::Lb512;
+    let table = gpt::GptConfig::new().writable(false).logical_block_size(sector).open(image);
+    let table = table.with_context(|| format!("reading the partition table of {image}"))?;
+    let found = table.partitions().values().find(|partition| partition.name == label);
+    let found = found.with_context(|| format!("{image} has no partition {label}"))?;
+    let size = found.bytes_len(sector).with_context(|| format!("the size of partition {label}"))?;
+    Ok(Partition { start: found.first_lba * sector.as_u64(), size })
+}
+
 /// A private, writable copy of a disk image.
 #[derive(Debug)]
 pub struct Disk {
@@ -49,13 +60,7 @@ impl Disk {
 
     /// The partition with a label.
     pub fn partition(&self, label: &str) -> anyhow::Result<Partition> {
-        let sector = gpt::disk::LogicalBlockSize::Lb512;
-        let table = gpt::GptConfig::new().writable(false).logical_block_size(sector).open(&self.path);
-        let table = table.with_context(|| format!("reading the partition table of {}", self.path))?;
-        let found = table.partitions().values().find(|partition| partition.name == label);
-        let found = found.with_context(|| format!("{} has no partition {label}", self.path))?;
-        let size = found.bytes_len(sector).with_context(|| format!("the size of partition {label}"))?;
-        Ok(Partition { start: found.first_lba * sector.as_u64(), size })
+        find_partition(&self.path, label)
     }
 
     /// How many blocks the EROFS file system in `partition` fills.

@@ -57,7 +57,7 @@ impl ServedMachine {
     ///
     /// Flash has no cache: what the firmware's driver has been told to be written is there.
     pub fn start(disk: Layered, variables: Layered, recorder: Option<&Recorder>) -> anyhow::Result<Self> {
-        let scratch = tempfile::Builder::new().prefix("slipway-nbd-").tempdir().context("making a folder for sockets")?;
+        let scratch = crate::scratch::dir("nbd")?;
         let folder = Utf8Path::from_path(scratch.path()).context("the temporary folder's name is not UTF-8")?.to_owned();
         let note = |number| recorder.map(|recorder| (number, recorder.clone()));
         Ok(Self {
@@ -65,6 +65,16 @@ impl ServedMachine {
             variables: Server::start(&folder.join("variables"), variables, Cache::None, note(VARIABLES))?,
             _scratch: scratch,
         })
+    }
+
+    /// Serves a new machine with `image` whose disk can be made to fail; nothing is recorded.
+    pub fn fresh(image: &Utf8Path) -> anyhow::Result<Self> {
+        let file = File::open(image).with_context(|| format!("opening {image}"))?;
+        let disk = Layered::over(file, DISK_BYTES).context("making the disk")?;
+        let template = firmware::find(SecureBoot::Off)?.vars_template;
+        let file = File::open(&template).with_context(|| format!("opening {}", template.display()))?;
+        let size = file.metadata().with_context(|| format!("looking at {}", template.display()))?.len();
+        Self::start(disk, Layered::over(file, size).context("making the variables")?, None)
     }
 
     /// Serves a new machine with `image`, and begins a recording of it in `folder`.

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use crate::policy::{
-    Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, State, Step, Time, Version, View, decide, explain,
-    target,
+    Ask, Catalog, Counts, Decision, Group, Live, ReleaseId, RolloutId, Share, State, Step, Time, Version, View, decide, explain, target,
 };
 use crate::store::{Db, StoreError, audit, catalog, events, grants, groups, machines, rollouts};
 
