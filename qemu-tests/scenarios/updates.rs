@@ -55,6 +55,7 @@ pub(crate) const TWICE: Scenario = Scenario::new(
                 yesterday = Some(fleet.server.back_up()?);
                 // From here on the list of releases is a newer one.
                 let publisher = Thief::new(bench, &fleet.server, NEXT)?;
+                publisher.go_on()?;
                 publisher.sign_with(&bench.keys()?, jiff::Timestamp::now(), |_| {})?;
             }
         }
@@ -262,6 +263,17 @@ impl Thief {
             let path = entry.context("reading the metadata")?.path();
             std::fs::copy(&path, self.served.join("tuf").join(path.file_name().unwrap_or_default().to_string_lossy().as_ref()))
                 .with_context(|| format!("copying {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Begins with the metadata that is served, so that the next one is its successor.
+    fn go_on(&self) -> anyhow::Result<()> {
+        let (from, to) = (self.served.join("tuf"), self.repository().join("tuf"));
+        std::fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
+        for entry in from.read_dir_utf8().with_context(|| format!("reading {from}"))? {
+            let entry = entry.with_context(|| format!("reading {from}"))?;
+            std::fs::copy(entry.path(), to.join(entry.file_name())).with_context(|| format!("copying {}", entry.path()))?;
         }
         Ok(())
     }

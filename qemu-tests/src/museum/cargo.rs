@@ -18,6 +18,10 @@ const STATUS_TIMEOUT: i32 = 124;
 const KILL_AFTER: &str = "--kill-after=5";
 /// Lines of an error that are kept.
 const WORDS_LINES: usize = 12;
+/// Address space of one program, in bytes: a defect that takes all the memory there is must not take it from others. Compilers
+/// reserve much more than they use.
+const MEMORY_BYTES: u64 = 16 << 30;
+
 /// What cargo and the tests need of the environment, besides what every program gets.
 const INHERITED: [&str; 5] = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_JOBS", "SLIPWAY_TEST_TOOLS"];
 
@@ -67,8 +71,8 @@ impl Cargo {
         let (out, err) = (self.scratch.join("stdout"), self.scratch.join("stderr"));
         let file = |path: &Utf8Path| File::create(path).with_context(|| format!("making {path}"));
         let (stdout, stderr) = (file(&out)?, file(&err)?);
-        let mut cmd = Cmd::new("timeout")
-            .args([KILL_AFTER, &format!("{}", limit.as_secs()), "cargo", "test", "--locked"])
+        let mut cmd = Cmd::new("prlimit")
+            .args([&format!("--as={MEMORY_BYTES}"), "timeout", KILL_AFTER, &format!("{}", limit.as_secs()), "cargo", "test", "--locked"])
             .args(options)
             .args(target)
             .arg("--")
