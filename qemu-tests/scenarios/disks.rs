@@ -6,7 +6,7 @@ use anyhow::ensure;
 use qemu_tests::disk::find_partition;
 use qemu_tests::nbd::fault::{Error, What, When};
 use qemu_tests::power_cut::machine::ServedMachine;
-use qemu_tests::scenario::Scenario;
+use qemu_tests::scenario::{self, Scenario};
 use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::Spec;
 
@@ -57,4 +57,5 @@ pub(crate) const FAILING: Scenario = Scenario::new(
     },
 )
 .seconds(260)
+.when(scenario::When::Full)
 .allow(&["I/O error"]);

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use qemu_tests::budget::Need;
 use qemu_tests::card::Card;
 use qemu_tests::identity::machine_id;
-use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scenario::{Bench, Scenario, When, full};
 use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::{Spec, Vm};
 use reqwest::Method;
@@ -19,8 +19,6 @@ use crate::updates::{COMMIT_SECS, Fleet, INITIAL, UPDATE_SECS, UPDATED, configur
 /// Machines of the fleet: as many as an idle emulating host can update in a few minutes, and more for the long run.
 const MACHINES: u8 = 3;
 const MACHINES_FULL: u8 = 5;
-/// Asks for the long run, as everywhere.
-const FULL_ENV: &str = "SLIPWAY_TEST_FULL";
 
 /// Who goes first.
 const CANARY: u8 = 1;
@@ -40,7 +38,7 @@ pub(crate) const ROLLOUT: Scenario = Scenario::new(
     "A release spreads through a fleet in order: the canary first and alone, the others only after it is healthy, never more \
               than the ramp allows, and in the end everybody runs it.",
     |bench| {
-        let machines = if std::env::var(FULL_ENV).is_ok_and(|full| !full.is_empty()) { MACHINES_FULL } else { MACHINES };
+        let machines = if full() { MACHINES_FULL } else { MACHINES };
         let server = UpdateServer::start(bench.logs())?;
         server.publish(&bench.images().repository())?;
         server.call(Method::PUT, "groups/stable", Some(&json!({ "channel": "stable" })))?;
@@ -70,7 +68,8 @@ pub(crate) const ROLLOUT: Scenario = Scenario::new(
     },
 )
 .needs(Need::machines(MACHINES_FULL as u32, 2))
-.seconds(620);
+.seconds(620)
+.when(When::Full);
 
 /// A machine of its own that the server knows.
 fn enlist(bench: &Bench<'_>, server: &UpdateServer, number: u8) -> anyhow::Result<Arc<Vm>> {

@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use qemu_tests::nbd::recorder::{Event, Recorder};
-use qemu_tests::nbd::wire::Op;
+use qemu_tests::nbd::recorder::Recorder;
 use qemu_tests::power_cut::explore::{Address, COMMITTED, Plan, SEED, UPDATE, explore, find};
 use qemu_tests::power_cut::machine::{About, ServedMachine};
 use qemu_tests::power_cut::recording::Recording;
 use qemu_tests::power_cut::report::{Boot, Certificate, HTML};
 use qemu_tests::power_cut::revive::revive;
-use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scenario::{Bench, Scenario, When, full};
 use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::Spec;
 
@@ -21,8 +20,6 @@ use crate::updates::{Fleet, INITIAL, UPDATED, WITHOUT_DOCKER};
 
 /// Recordings are kept below this folder, so that their states can be looked at again.
 const RECORDINGS_ENV: &str = "SLIPWAY_POWER_CUT_DIR";
-/// Asks for the long form: every class is booted, and a bad release is recorded as well.
-const FULL_ENV: &str = "SLIPWAY_TEST_FULL";
 /// Classes that are booted, in the short form and in the long one.
 const BOOTED_CLASSES: usize = 3;
 const BOOTED_CLASSES_FULL: usize = 24;
@@ -47,11 +44,6 @@ pub(crate) const GOOD_UPDATE: Scenario = Scenario::new(
             fleet.wait_for_version(UPDATED)?;
             fleet.server_knows(|machine| machine["version"] == UPDATED)
         })?;
-        let doctored = without_flushes(Recording::read(&folder)?)?;
-        let found = explore(&doctored, &Plan::for_update(&doctored, 1)?, &folder)?;
-        ensure!(found.broken.contains_key("I4"), "a recording without flushes of the update passes the lints");
-        ensure!(found.broken.contains_key("I2"), "a recording without flushes of the update boots in every state");
-        drop(doctored);
         certify(bench, &folder)
     },
 )
@@ -62,15 +54,13 @@ pub(crate) const BAD_UPDATE: Scenario = Scenario::new(
     "power_cuts_at_every_moment_of_a_bad_update",
     "Whatever a power cut during the trial of a bad release and the way back leaves, the machine ends up with the old release.",
     |bench| {
-        if std::env::var_os(FULL_ENV).is_none() {
-            return Ok(());
-        }
         let folder = folder(bench).join("bad-update");
         record(bench, &folder, WITHOUT_DOCKER, &[INITIAL], |fleet, _| fleet.falls_back_from(WITHOUT_DOCKER, "docker"))?;
         certify(bench, &folder)
     },
 )
 .seconds(400)
+.when(When::Full)
 .allow(ALLOWED);
 
 fn folder(bench: &Bench<'_>) -> Utf8PathBuf {
@@ -79,7 +69,7 @@ fn folder(bench: &Bench<'_>) -> Utf8PathBuf {
 
 /// Explores a recording, boots representatives, writes the certificate and fails when a rule was broken.
 fn certify(bench: &Bench<'_>, folder: &Utf8Path) -> anyhow::Result<()> {
-    let full = std::env::var_os(FULL_ENV).is_some();
+    let full = full();
     let (checks, boots_max) = if full { (FILE_SYSTEM_CHECKS_FULL, BOOTED_CLASSES_FULL) } else { (FILE_SYSTEM_CHECKS, BOOTED_CLASSES) };
     let recording = Recording::read(folder)?;
     let mut found = explore(&recording, &Plan::for_update(&recording, checks)?, folder)?;
@@ -108,31 +98,17 @@ fn certify(bench: &Bench<'_>, folder: &Utf8Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The recording of a machine whose disk ignores every flush until the trial has begun.
-fn without_flushes(mut recording: Recording) -> anyhow::Result<Recording> {
-    let marked = |name: &str| recording.events.iter().position(|event| matches!(event, Event::Mark(mark) if mark == name));
-    let (from, to) = (marked(UPDATE).context("no update")?, marked("trial").context("no trial")?);
-    let is_flush = |event: &Event| matches!(event, Event::Submit { op: Op::Flush, .. });
-    let events = std::mem::take(&mut recording.events);
-    recording.events = events
-        .into_iter()
-        .enumerate()
-        .filter(|(at, event)| !((from..to).contains(at) && is_flush(event)))
-        .map(|(_, event)| event)
-        .collect();
-    Ok(recording)
-}
-
-/// Boots the state that `SLIPWAY_POWER_CUT_STATE=RECORDING:MOMENT.STATE` names; without it there is nothing to do.
+/// Boots the state that `SLIPWAY_POWER_CUT_STATE=RECORDING:MOMENT.STATE` names.
 pub(crate) const ONE_STATE: Scenario =
     Scenario::new("power_cut_state_that_is_named", "The state of a recording that somebody wants to look at comes up.", |bench| {
-        let Ok(named) = std::env::var(STATE_ENV) else { return Ok(()) };
+        let named = std::env::var(STATE_ENV).with_context(|| format!("{STATE_ENV}=RECORDING:MOMENT.STATE names the state"))?;
         let (folder, address) = named.rsplit_once(':').with_context(|| format!("{named:?} is not RECORDING:MOMENT.STATE"))?;
         let folder = Utf8Path::new(folder);
         let recording = Recording::read(folder)?;
         boot(bench, &recording, folder, address.parse()?, Then::UpdateAgain).map(drop)
     })
     .seconds(120)
+    .when(When::Named)
     .allow(ALLOWED);
 
 /// The state to boot, see [`ONE_STATE`].

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
-use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scenario::{Bench, Scenario, When};
 use qemu_tests::scratch;
 use qemu_tests::vm::Vm;
 
@@ -36,7 +36,8 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario::new(
         Ok(())
     },
 )
-.seconds(270);
+.seconds(270)
+.when(When::Full);
 
 pub(crate) const EMPTY_SLOT: Scenario = Scenario::new(
     "slot_without_a_root_gives_way",

@@ -1,7 +1,7 @@
 //! What goes wrong around an update: the clock, the space.
 
 use anyhow::ensure;
-use qemu_tests::scenario::Scenario;
+use qemu_tests::scenario::{Scenario, When};
 
 use crate::updates::{Fleet, INITIAL, UPDATED};
 
@@ -57,4 +57,5 @@ pub(crate) const FULL_DISK: Scenario = Scenario::new(
         Ok(())
     },
 )
-.seconds(260);
+.seconds(260)
+.when(When::Full);

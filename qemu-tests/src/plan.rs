@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::images::Images;
 use crate::report::{self, Case};
-use crate::scenario::{Check, Scenario, Suite};
+use crate::scenario::{Check, Scenario, Suite, When};
 use crate::snooze::SnoozeList;
 use crate::vm::Spec;
 
@@ -61,18 +61,27 @@ pub struct Entry {
     pub machine: &'static str,
     /// About how long it takes when emulated, in seconds; nothing for checks.
     pub seconds: Option<u32>,
+    /// In which runs it takes part.
+    pub when: When,
 }
 
 impl Plan {
     /// Every test, checks first.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
-        let checks = self.checks.iter().map(|check| Entry { name: check.name, promise: check.promise, machine: "shared", seconds: None });
+        let checks = self.checks.iter().map(|check| Entry {
+            name: check.name,
+            promise: check.promise,
+            machine: "shared",
+            seconds: None,
+            when: When::Always,
+        });
         let scenarios = self.scenarios.iter().map(|scenario| Entry {
             name: scenario.name,
             promise: scenario.promise,
             machine: scenario.variant.name(),
             seconds: Some(scenario.seconds),
+            when: scenario.when,
         });
         checks.chain(scenarios).collect()
     }
@@ -88,7 +97,13 @@ impl Plan {
         SnoozeList::parse(self.snoozes, &self.names(), today)
     }
 
-    /// The tests whose names contain one of `words`; all of them without words. A word that fits nothing is an error.
+    /// The names of the tests that run today without being named.
+    #[must_use]
+    pub fn usual(&self) -> Vec<&'static str> {
+        self.entries().iter().filter(|entry| entry.when.today()).map(|entry| entry.name).collect()
+    }
+
+    /// The tests whose names contain one of `words`; without words the usual ones. A word that fits nothing is an error.
     pub fn select(&self, words: &[String]) -> anyhow::Result<Vec<&'static str>> {
         let names = self.names();
         for word in words {
@@ -97,7 +112,10 @@ impl Plan {
                 bail!("no test has {word:?} in its name{}", near.unwrap_or_else(|| "; `qemu-tests list` shows them".to_owned()));
             }
         }
-        Ok(names.iter().copied().filter(|name| words.is_empty() || words.iter().any(|word| fits(name, word, &names))).collect())
+        if words.is_empty() {
+            return Ok(self.usual());
+        }
+        Ok(names.iter().copied().filter(|name| words.iter().any(|word| fits(name, word, &names))).collect())
     }
 
     /// Runs the tests called `names` and writes the reports. `arguments` are the runner's own; filters in it are not looked at.
@@ -180,21 +198,16 @@ impl Conclusion {
 mod tests {
     use super::*;
     use crate::budget::Need;
-    use crate::images::Variant;
 
-    const SCENARIO: Scenario = Scenario {
-        name: "boots",
-        promise: "It boots.",
-        variant: Variant::Vm,
-        needs: Need::ONE,
-        seconds: 10,
-        allowed: &[],
-        run: |_| Ok(()),
-    };
+    const SCENARIO: Scenario = Scenario::new("boots", "It boots.", |_| Ok(()));
 
     const PLAN: Plan = Plan {
         checks: &[Check { name: "swarm_runs", promise: "Swarm runs.", run: |_| Ok(()) }],
-        scenarios: &[SCENARIO, Scenario { name: "boots_from_nvme", ..SCENARIO }],
+        scenarios: &[
+            SCENARIO,
+            Scenario { name: "boots_from_nvme", ..SCENARIO },
+            Scenario { name: "boots_what_is_named", ..SCENARIO }.when(When::Named),
+        ],
         shared: |images, _| Ok(Spec::new(images.release("1.0.0")?)),
         finish: || (),
         snoozes: "",
@@ -204,7 +217,8 @@ mod tests {
     fn tests_are_chosen_by_parts_of_their_names_and_a_whole_name_is_that_one() {
         let select = |words: &[&str]| PLAN.select(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(select(&[]).unwrap(), ["swarm_runs", "boots", "boots_from_nvme"]);
-        assert_eq!(select(&["boot"]).unwrap(), ["boots", "boots_from_nvme"]);
+        assert_eq!(select(&["boot"]).unwrap(), ["boots", "boots_from_nvme", "boots_what_is_named"]);
+        assert_eq!(select(&["named"]).unwrap(), ["boots_what_is_named"]);
         assert_eq!(select(&["boots"]).unwrap(), ["boots"]);
         assert_eq!(select(&["nvme", "swarm"]).unwrap(), ["swarm_runs", "boots_from_nvme"]);
         assert!(select(&["boots", "sworm_runs"]).unwrap_err().to_string().contains("did you mean swarm_runs?"));

@@ -26,6 +26,38 @@ const SWITCH_SEED: u64 = 1;
 /// How long a scenario takes that does not say so: a boot and something small.
 const USUAL_SECONDS: u32 = 90;
 
+/// Environment variable that asks for the long runs.
+pub const FULL_ENV: &str = "SLIPWAY_TEST_FULL";
+
+/// Whether the long runs are asked for.
+#[must_use]
+pub fn full() -> bool {
+    std::env::var_os(FULL_ENV).is_some_and(|value| !value.is_empty())
+}
+
+/// In which runs a scenario takes part. Named by its user it always runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// In every run.
+    Always,
+    /// In long runs, see [`FULL_ENV`]: another one shows most of its promise in less time.
+    Full,
+    /// Only when it is named.
+    Named,
+}
+
+impl When {
+    /// Whether it runs without being named.
+    #[must_use]
+    pub fn today(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Full => full(),
+            Self::Named => false,
+        }
+    }
+}
+
 /// A promise and how to see that it is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -39,6 +71,8 @@ pub struct Scenario {
     pub needs: Need,
     /// About how long it takes when emulated, in seconds; the longest are started first.
     pub seconds: u32,
+    /// In which runs it takes part.
+    pub when: When,
     /// Words that its console may contain although they are bad elsewhere.
     pub allowed: &'static [&'static str],
     /// The proof.
@@ -49,7 +83,7 @@ impl Scenario {
     /// A scenario with one machine of the image for virtual machines that takes about a minute and a half.
     #[must_use]
     pub const fn new(name: &'static str, promise: &'static str, run: fn(&Bench) -> anyhow::Result<()>) -> Self {
-        Self { name, promise, variant: Variant::Vm, needs: Need::ONE, seconds: USUAL_SECONDS, allowed: &[], run }
+        Self { name, promise, variant: Variant::Vm, needs: Need::ONE, seconds: USUAL_SECONDS, when: When::Always, allowed: &[], run }
     }
 
     /// The same on another image.
@@ -68,6 +102,12 @@ impl Scenario {
     #[must_use]
     pub const fn seconds(self, seconds: u32) -> Self {
         Self { seconds, ..self }
+    }
+
+    /// The same in some runs only.
+    #[must_use]
+    pub const fn when(self, when: When) -> Self {
+        Self { when, ..self }
     }
 
     /// Words that its consoles may say although they are bad elsewhere.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Logs;
 use crate::plan::Plan;
 use crate::report::History;
+use crate::scenario::{FULL_ENV, When};
 
 /// Show every test with its promise, how long it takes, and how often it has failed here.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(plan: &Plan, args: &Args, ui: Ui) -> anyhow::Result<ExitCode> {
-    let wanted = plan.select(&args.names)?;
+    let wanted = if args.names.is_empty() { plan.names() } else { plan.select(&args.names)? };
     let past = History::at(&args.logs.logs).flakiness()?;
     let today = jiff::Zoned::now().date();
     let snoozes = plan.snoozes(today)?;
@@ -40,6 +41,7 @@ pub(super) fn run(plan: &Plan, args: &Args, ui: Ui) -> anyhow::Result<ExitCode> 
                 "runs": past.map_or(0, |past| past.runs),
                 "failed": past.map_or(0, |past| past.failed),
                 "flaky": past.is_some_and(crate::report::Flakiness::flaky),
+                "usual": entry.when.today(),
                 "snoozed": excuse,
             }));
             continue;
@@ -51,6 +53,11 @@ pub(super) fn run(plan: &Plan, args: &Args, ui: Ui) -> anyhow::Result<ExitCode> 
                 facts.push(format!("{} of {} failed{}", past.failed, past.runs, if past.flaky() { ", flaky" } else { "" }));
             }
             None => facts.extend(entry.seconds.map(|seconds| format!("about {seconds} s"))),
+        }
+        match entry.when {
+            When::Always => {}
+            When::Full => facts.push(format!("with {FULL_ENV}=1")),
+            When::Named => facts.push("when named".to_owned()),
         }
         facts.extend(excuse.map(|excuse| format!("snoozed: {excuse}")));
         ui.line(format!("{} ({})\n    {}", ui.bold(entry.name), facts.join(", "), entry.promise));

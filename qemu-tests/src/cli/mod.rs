@@ -108,7 +108,9 @@ fn cargo_test(plan: &Plan, mut words: Vec<String>) -> anyhow::Result<ExitCode> {
         ));
         return Ok(libtest_mimic::run(&arguments, Vec::new()).exit_code());
     };
-    let names: Vec<&str> = plan.names().into_iter().filter(|name| wanted(&arguments, name)).collect();
+    // Whoever gives a filter names what is to run.
+    let names = if arguments.filter.is_some() { plan.names() } else { plan.usual() };
+    let names: Vec<&str> = names.into_iter().filter(|name| wanted(&arguments, name)).collect();
     if arguments.list {
         let trials = names.into_iter().map(|name| Trial::test(name, || Ok(())));
         return Ok(libtest_mimic::run(&arguments, trials.collect()).exit_code());
