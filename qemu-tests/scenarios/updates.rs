@@ -389,11 +389,13 @@ impl Fleet {
     /// A server that offers older things moves nobody.
     fn stays_on(&self, version: &str) -> anyhow::Result<()> {
         let boot = self.vm.wait_for_agent()?;
+        // The server may offer nothing or something older; whether that is an error is told by the check, and is not the point.
         let check = self.vm.guest().run("updater check")?;
-        let said = format!("{}{}", check.stdout, check.stderr).to_lowercase();
-        ensure!(said.contains("older") || said.contains("newer") || said.contains("up to date"), "a check says: {check}");
         let status = self.status().context("the daemon does not answer")?;
-        ensure!(status["version"] == version && status["state"] == "idle", "it does not stay where it is: {status}");
+        ensure!(
+            status["version"] == version && status["state"] == "idle",
+            "it does not stay where it is: {status}; the check said {check}"
+        );
         ensure!(self.vm.guest().boot_id()? == boot, "it went somewhere");
         Ok(())
     }

@@ -197,7 +197,6 @@ impl Conclusion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Need;
 
     const SCENARIO: Scenario = Scenario::new("boots", "It boots.", |_| Ok(()));
 
