@@ -137,6 +137,9 @@ impl Rollout {
     /// The share of the population that may have been granted the release by now.
     #[must_use]
     pub fn share(&self, now: Time) -> Share {
+        if matches!(self.state, State::Done { .. }) {
+            return Share::ALL;
+        }
         self.ramp_elapsed(now).map_or(Share::NONE, |elapsed| self.settings.ramp.share(elapsed))
     }
 
