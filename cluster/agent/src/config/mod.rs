@@ -1,0 +1,1 @@
+//! The configuration: `/etc/slipway/cluster.toml` and `/etc/slipway/cluster.toml.d/*.toml`.

@@ -1,0 +1,1 @@
+//! Services announce where they are, for as long as they run.

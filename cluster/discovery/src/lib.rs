@@ -1,0 +1,1 @@
+//! The protocol by which machines that know one address find each other.

@@ -1,0 +1,1 @@
+//! Configuration files that follow keys of the cluster store.

@@ -1,0 +1,1 @@
+//! A Docker Swarm that forms itself over the cluster store.

@@ -1,0 +1,1 @@
+//! Reboots take turns: who may reboot now, and when the turn is over.
