@@ -7,6 +7,9 @@ use crate::model::value::UnitName;
 /// Units that the images of this repository have and that configurations speak of; `--image-units` gives the list of another one.
 const BUILT_IN: &[&str] = &[
     "boot-complete.target",
+    "cluster-agent.service",
+    "cluster-announce.service",
+    "cluster-render.service",
     "containerd.service",
     "default.target",
     "dbus.service",

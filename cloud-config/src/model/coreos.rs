@@ -1,6 +1,7 @@
 //! The `coreos` section: units, updates, and the settings of cluster services.
 
 use super::Located;
+use super::cluster::{Cluster, Swarm, Turns};
 use super::environment::{Etcd, Etcd2, Flannel, Fleet, Locksmith};
 use super::section::section;
 use super::value::{DropInName, RebootStrategy, UnitCommand, UnitName};
@@ -12,6 +13,12 @@ section! {
         etcd: Option<Located<Etcd>>,
         /// Settings of etcd with the keys of 2.x, most of which today's etcd still has.
         etcd2: Option<Located<Etcd2>>,
+        /// The cluster this host belongs to.
+        cluster: Option<Located<Cluster>>,
+        /// A Docker Swarm of all hosts of the cluster.
+        swarm: Option<Located<Swarm>>,
+        /// Turns of reboots.
+        turns: Option<Located<Turns>>,
         /// Settings of fleet.
         fleet: Option<Located<Fleet>>,
         /// Settings of flannel, in `/run/flannel/options.env`.
@@ -30,7 +37,7 @@ section! {
 section! {
     /// Updates of the operating system.
     pub struct Update {
-        /// What happens when an update wants to boot: one host at a time (`etcd-lock`), at once (`reboot`), nothing (`off`).
+        /// What happens when an update wants to boot: one host at a time (`etcd-lock`, `fleet-lock`), at once (`reboot`), nothing (`off`).
         reboot_strategy: Option<Located<RebootStrategy>>,
         /// Group of machines this host belongs to at the update server.
         group: Option<Located<String>>,

@@ -4,6 +4,7 @@
 //! documentation. Several documents are merged by [`Value::merge`]: later single values win, lists add up, and units, users, groups
 //! and files of the same name become one.
 
+pub mod cluster;
 pub mod config;
 pub mod coreos;
 pub mod disk;

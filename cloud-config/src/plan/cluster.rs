@@ -45,6 +45,10 @@ pub(super) fn drop_ins(builder: &mut Builder<'_>, config: &Config) {
     for (place, remark) in std::mem::take(&mut etcd.remarks) {
         builder.note(&place, remark);
     }
+    if super::members::wanted(config) {
+        // Who this member is and where it listens is for the agent to say.
+        etcd.variables.retain(|name, _| !super::members::is_agents(name));
+    }
     if let Some(origin) = origin.filter(|_| !etcd.variables.is_empty()) {
         let lines: String = etcd.variables.iter().map(|(key, value)| environment_line(key, value)).collect();
         builder.file(origin, "/run/systemd/system/etcd.service.d/20-cloudinit.conf", PUBLIC, format!("[Service]\n{lines}"));
@@ -116,7 +120,7 @@ fn window(builder: &mut Builder<'_>, coreos: &CoreOs) {
     let (days, time) = day_and_time(start.reveal());
     let days = days.map(|day| format!("days = [\"{day}\"]\n")).unwrap_or_default();
     let strategy = match coreos.update.as_ref().and_then(|update| update.reboot_strategy.as_ref()) {
-        Some(Located { value: RebootStrategy::Off | RebootStrategy::EtcdLock, .. }) => "",
+        Some(Located { value: RebootStrategy::Off | RebootStrategy::EtcdLock | RebootStrategy::FleetLock, .. }) => "",
         _ => "strategy = \"window\"\n",
     };
     let text = format!("[reboot]\n{strategy}\n[[reboot.window]]\n{days}start = \"{time}\"\nlength = \"{seconds}s\"\n");

@@ -8,6 +8,7 @@
 //! files     write_files, hosts, oem    units    units, drop-ins, jobs
 //! host      name, zone, ntp, sysctl    storage  disks, file systems, mounts, swap
 //! docker    daemon, registries, proxy  scripts  bootcmd, runcmd, scripts
+//! members   cluster-agent's configuration
 //! ```
 
 mod accounts;
@@ -19,6 +20,7 @@ pub mod effect;
 mod etcd;
 mod files;
 mod host;
+mod members;
 pub mod path;
 mod scripts;
 mod show;
@@ -130,6 +132,7 @@ pub fn plan(wanted: &Wanted<'_>, metadata: &Metadata, facts: &Facts) -> Result<P
     cluster::files(&mut builder, config);
     units::units(&mut builder, config);
     cluster::drop_ins(&mut builder, config);
+    members::members(&mut builder, config);
     scripts::boot_commands(&mut builder, config);
     scripts::run_commands(&mut builder, config);
     scripts::scripts(&mut builder, &wanted.scripts);

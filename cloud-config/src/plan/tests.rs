@@ -178,3 +178,79 @@ mod properties {
         }
     }
 }
+
+/// The configuration that `cluster-agent` is given.
+fn cluster_toml(document: &str) -> String {
+    let plan = prepared(document, &Metadata::default(), None).plan.unwrap_or_else(|| panic!("{document}"));
+    let text = plan.effects.iter().find_map(|effect| match &effect.action {
+        Action::File { path, content: content::Content::Inline { bytes, .. }, .. } if path.as_str().ends_with("/50-cloud-config.toml") => {
+            Some(String::from_utf8(bytes.to_vec()).unwrap())
+        }
+        _ => None,
+    });
+    text.unwrap_or_else(|| panic!("{document}: no configuration of the cluster"))
+}
+
+#[test]
+fn one_document_makes_hosts_a_cluster() {
+    let document = "coreos:\n  cluster: {discovery: \"https://updates.example.com/discovery/abc\", replace_after: 10m, tls: auto, \
+        secret: correct horse battery, snapshots: {every: 6h, keep: 8}, metadata: {frontend: \"true\"}}\n  swarm: {managers: 3, labels: {zone: a}}\n  \
+        update: {reboot-strategy: etcd-lock}\n  turns: {group: web, max: 1}\n";
+    let expected = "[etcd]\ndiscovery = \"https://updates.example.com/discovery/abc\"\nreplace-after = \"10m\"\n\
+        secret-file = \"/etc/slipway/cluster.secret\"\ntls = \"auto\"\n[snapshot]\nevery = \"6h\"\nkeep = 8\n[swarm]\nmanagers = 3\n\
+        [swarm.labels]\nzone = \"a\"\n[turns]\ngroup = \"web\"\nmax = 1\n[metadata]\nfrontend = \"true\"\n";
+    assert_eq!(cluster_toml(document), expected);
+    check(
+        document,
+        &[
+            "file /etc/slipway/cluster.secret 0600",
+            "file /etc/slipway/cluster.toml.d/50-cloud-config.toml 0644",
+            "try-restart cluster-agent.service if",
+            "start cluster-agent.service",
+        ],
+    );
+    assert!(!lines(document).iter().any(|line| line.contains("battery")), "the secret is shown");
+}
+
+#[test]
+fn documents_of_2015_say_it_under_etcd2() {
+    let document = "coreos:\n  etcd2:\n    name: n1\n    discovery: https://updates.example.com/discovery/abc\n    \
+        initial-advertise-peer-urls: http://10.0.0.5:2380\n    heartbeat_interval: 300\n  fleet: {metadata: \"role=web, disk=ssd\"}\n  \
+        units: [{name: etcd2.service, command: start}]\n";
+    let expected = "[etcd]\ndiscovery = \"https://updates.example.com/discovery/abc\"\nname = \"n1\"\naddress = \"10.0.0.5\"\n\
+        [metadata]\ndisk = \"ssd\"\nrole = \"web\"\n";
+    assert_eq!(cluster_toml(document), expected);
+    check(
+        document,
+        &["start cluster-agent.service", "note: etcd2.service is called", "note: etcd.service is started by cluster-agent.service"],
+    );
+    assert!(!lines(document).iter().any(|line| line.starts_with("start etcd.service")), "etcd would start alone");
+}
+
+#[test]
+fn without_a_cluster_etcd_is_the_users_own() {
+    for document in ["coreos: {etcd2: {name: n1}, units: [{name: etcd2.service, command: start}]}", "coreos: {update: {group: beta}}"] {
+        assert!(!lines(document).iter().any(|line| line.contains("cluster")), "{document}");
+    }
+    check("coreos: {swarm: {}}", &["start cluster-agent.service"]);
+    check("coreos: {turns: {lock: fleet-lock, url: \"http://10.0.0.1\"}}", &["start cluster-agent.service"]);
+}
+
+#[test]
+fn what_a_cluster_cannot_be_is_refused() {
+    for (document, says) in [
+        ("cluster: {tls: auto}", "there is none"),
+        ("cluster: {tls: auto, secret: short}", "at least 16"),
+        ("cluster: {tls: files, ca_file: /etc/ca.pem}", "takes `ca_file`"),
+        ("cluster: {discovery: \"http://a/b\", initial_cluster: \"n=http://a:2380\"}", "either found"),
+        ("swarm: {managers: 2}", "odd number"),
+        ("turns: {lock: fleet-lock}", "the `url`"),
+        ("swarm: {managers: 0}", "1 to 1000"),
+        ("cluster: {replace_after: soon}", "time span"),
+        ("cluster: {role: boss}", "one of `auto`, `client`"),
+    ] {
+        let prepared = prepared(&format!("coreos: {{{document}}}"), &Metadata::default(), None);
+        assert!(prepared.problems.iter().any(|problem| problem.message.contains(says)), "{document}: {:?}", prepared.problems);
+        assert!(prepared.plan.is_none(), "{document}");
+    }
+}

@@ -6,6 +6,9 @@ use crate::model::coreos::Unit;
 use crate::model::value::UnitCommand;
 use crate::model::{Config, Located};
 
+/// Debian's unit of etcd.
+const ETCD: &str = "etcd.service";
+
 /// Units of CoreOS, and the units of this image that do their work.
 const SUCCESSORS: [(&str, &str); 7] = [
     ("early-docker.service", "docker.service"),
@@ -33,12 +36,13 @@ impl From<UnitCommand> for JobKind {
 
 pub(super) fn units(builder: &mut Builder<'_>, config: &Config) {
     let Some(coreos) = &config.coreos else { return };
+    let members = super::members::wanted(config);
     let mut network_files = Vec::new();
     for unit in &coreos.units {
         if unit.name.is_network() {
             network_files.extend(place(builder, unit, unit.name.as_str(), "network"));
         } else {
-            system_unit(builder, unit, &coreos.units);
+            system_unit(builder, unit, &coreos.units, members);
         }
     }
     if let Some(first) = coreos.units.iter().find(|unit| unit.name.is_network()) {
@@ -51,7 +55,7 @@ pub(super) fn units(builder: &mut Builder<'_>, config: &Config) {
     }
 }
 
-fn system_unit(builder: &mut Builder<'_>, unit: &Located<Unit>, all: &[Located<Unit>]) {
+fn system_unit(builder: &mut Builder<'_>, unit: &Located<Unit>, all: &[Located<Unit>], members: bool) {
     let yes = |flag: &Option<Located<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
     let name = current_name(builder, unit);
     place(builder, unit, &name, "system");
@@ -63,6 +67,14 @@ fn system_unit(builder: &mut Builder<'_>, unit: &Located<Unit>, all: &[Located<U
     }
     let placed = all.iter().any(|other| other.name.as_str() == name && other.content.is_some());
     let here = placed || template_is_placed(&name, all) || builder.facts.has_unit(&name);
+    if members
+        && name == ETCD
+        && unit.content.is_none()
+        && (yes(&unit.enable) || unit.command.as_ref().is_some_and(|command| starts(command.value)))
+    {
+        builder.note(&unit.place, format!("{name} is started by {}, when it is known who the members are", super::members::AGENT));
+        return;
+    }
     if let Some(enable) = unit.enable.as_ref().filter(|_| yes(&unit.enable)) {
         if here {
             builder.every_boot(&enable.place, Action::Enable { unit: name.clone(), persistence });
@@ -78,6 +90,10 @@ fn system_unit(builder: &mut Builder<'_>, unit: &Located<Unit>, all: &[Located<U
             builder.every_boot(&command.place, Action::Unavailable { unit: name, wanted: job.word().to_owned() });
         }
     }
+}
+
+fn starts(command: UnitCommand) -> bool {
+    matches!(command, UnitCommand::Start | UnitCommand::Restart | UnitCommand::ReloadOrRestart)
 }
 
 /// The unit that does the work of one of CoreOS, unless the document brings that one itself.

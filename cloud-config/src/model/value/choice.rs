@@ -74,6 +74,8 @@ choice! {
     pub enum RebootStrategy {
         /// Boots when it holds the lock in etcd.
         EtcdLock = "etcd-lock",
+        /// Boots when a FleetLock server gives it a turn.
+        FleetLock = "fleet-lock",
         /// Boots at once.
         Reboot = "reboot",
         /// Waits for a person.
@@ -112,5 +114,49 @@ choice! {
         Gpt = "gpt",
         /// The table of the PC BIOS.
         Mbr = "mbr",
+    }
+}
+
+choice! {
+    /// Whether a host may be a member of etcd.
+    pub enum ClusterRole {
+        /// While there is room.
+        Auto = "auto",
+        /// Never.
+        Client = "client",
+    }
+}
+
+choice! {
+    /// Certificates of a cluster.
+    pub enum ClusterTls {
+        /// None.
+        Off = "off",
+        /// Made from a secret that all hosts know.
+        Auto = "auto",
+        /// Brought by the user.
+        Files = "files",
+    }
+}
+
+choice! {
+    /// What a host does in a Swarm.
+    pub enum SwarmRole {
+        /// It manages while there are too few who do.
+        Auto = "auto",
+        /// It manages.
+        Manager = "manager",
+        /// It never manages.
+        Worker = "worker",
+    }
+}
+
+choice! {
+    /// Who gives turns of reboots.
+    pub enum LockKind {
+        /// The cluster's etcd.
+        Etcd = "etcd",
+        /// A server of the FleetLock protocol.
+        FleetLock = "fleet-lock",
     }
 }

@@ -3,6 +3,7 @@
 //! A type that exists has been checked: a [`UnitName`] is a file name, an [`AbsolutePath`] leaves no root, a [`Mode`] is a mode.
 
 mod choice;
+mod cluster;
 mod command;
 mod content;
 mod file;
@@ -15,7 +16,8 @@ mod sudo;
 mod url;
 mod user;
 
-pub use choice::{Encoding, EtcHosts, PartitionTable, RebootStrategy, UnitCommand};
+pub use choice::{ClusterRole, ClusterTls, Encoding, EtcHosts, LockKind, PartitionTable, RebootStrategy, SwarmRole, UnitCommand};
+pub use cluster::{Count, Label, Span};
 pub use command::Command;
 pub use content::{Content, ContentError, MAX_CONTENT_BYTES};
 pub use file::{AbsolutePath, Mode, Owner, Sha256};
