@@ -50,7 +50,7 @@ prove vm
 
 step 'unit tests (the server on SQLite and Postgres, its page in a browser), and the promises on running machines'
 tools=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
-SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out SLIPWAY_TEST_BROWSER=1 \
+SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out SLIPWAY_TEST_BROWSER=1 SLIPWAY_TEST_ETCD=$(scripts/etcd.sh "$(lock_of vm)") \
     updater/server/tests/postgres.sh cargo test --workspace --locked --no-fail-fast
 
 if [ -n "${SLIPWAY_TEST_FULL:-}" ]; then
