@@ -26,7 +26,7 @@ pub(crate) const FAILING: Scenario = Scenario::new(
     |bench| {
         let image = bench.images().release(INITIAL)?;
         let slot = find_partition(&image, "root-b")?;
-        let served = ServedMachine::fresh(&image)?;
+        let served = bench.keep(ServedMachine::fresh(&image)?);
         let server = UpdateServer::start(bench.logs())?;
         server.publish(&bench.images().repository())?;
         let mut spec = Spec::new(image);

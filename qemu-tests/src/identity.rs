@@ -17,7 +17,8 @@ pub(crate) fn set_clock(vm: &Vm) -> anyhow::Result<()> {
 /// The machine-id of machine `number`, the same in each run: a failure can be looked up by it.
 #[must_use]
 pub fn machine_id(number: u8) -> String {
-    format!("5c1a3f0e7d0b4b529d5e2f0c8a6f00{number:02x}")
+    // The number comes first: short forms of the id are its beginning.
+    format!("{number:02x}5c1a3f0e7d0b4b529d5e2f0c8a6f00")
 }
 
 impl Vm {

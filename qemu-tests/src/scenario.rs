@@ -3,6 +3,7 @@
 //! A scenario with a machine of its own gets a [`Bench`]. Cheap checks that change nothing share one machine and run one
 //! after the other, in the order they are written.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -161,7 +162,13 @@ impl Suite {
     pub fn run(&self, scenario: &Scenario) -> Result<(), String> {
         let share = self.budget.take(scenario.needs, scenario.seconds);
         let begun = Instant::now();
-        let bench = Bench { suite: self, scenario: *scenario, logs: self.options.logs.join(scenario.name), vms: Mutex::default() };
+        let bench = Bench {
+            suite: self,
+            scenario: *scenario,
+            logs: self.options.logs.join(scenario.name),
+            vms: Mutex::default(),
+            kept: Mutex::default(),
+        };
         let result = bench.prepare().and_then(|()| guarded(|| (scenario.run)(&bench))).and_then(|()| bench.scan());
         let result = bench.finish(result);
         drop(share);
@@ -240,9 +247,17 @@ pub struct Bench<'a> {
     scenario: Scenario,
     logs: Utf8PathBuf,
     vms: Mutex<Vec<Arc<Vm>>>,
+    kept: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Bench<'_> {
+    /// Keeps what a machine cannot do without, such as its disk, until a failed machine has been looked at.
+    pub fn keep<T: Any + Send + Sync>(&self, needed: T) -> Arc<T> {
+        let needed = Arc::new(needed);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&needed) as Arc<dyn Any + Send + Sync>);
+        needed
+    }
+
     /// The image that the scenario is about.
     pub fn image(&self) -> anyhow::Result<Utf8PathBuf> {
         self.suite.options.images.disk(self.scenario.variant)
@@ -314,6 +329,7 @@ impl Bench<'_> {
             self.vms().iter().for_each(|vm| vm.leave_evidence());
         }
         self.vms().drain(..).for_each(|vm| vm.kill());
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if result.is_ok() && !keep {
             // Leftover logs are untidy, not a failure.
             let _ = std::fs::remove_dir_all(&self.logs);

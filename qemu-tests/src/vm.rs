@@ -162,6 +162,9 @@ pub struct Vm {
     scratch: Scratch,
 }
 
+/// What the argument of a disk contains that a server in this process holds.
+const SERVED_DISK: &str = "file.driver=nbd";
+
 /// A directory for one machine's sockets, overlay and variable store, removed with it.
 ///
 /// Unix sockets have short names, so this is not below the (possibly deep) log directory.
@@ -457,6 +460,9 @@ impl Vm {
     pub fn preserve(&self) -> anyhow::Result<()> {
         let state = self.logs.join(STATE);
         let args = lock(&self.args).clone();
+        if args.iter().any(|arg| arg.contains(SERVED_DISK)) {
+            bail!("the test served this machine's disk, which is gone with it; a state of its recording can be booted by name instead");
+        }
         let kept = preserved::preserve(&mut self.qmp(), &args, self.pace, self.scratch.path(), &state);
         if let Some(base) = &self.base {
             preserved::keep_base(base, &state)?;

@@ -24,7 +24,7 @@ const READ_BYTES: usize = 1 << 20;
 pub struct Server {
     socket: Utf8PathBuf,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Server {
                 }
             }
         });
-        Ok(Self { socket: socket.to_owned(), shared, thread: Some(thread) })
+        Ok(Self { socket: socket.to_owned(), shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Where it listens.
@@ -101,10 +101,10 @@ impl Server {
     pub fn trouble(&self) -> Option<String> {
         self.shared.lock().trouble.clone()
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
+    /// Ends serving: when this returns, nothing more is answered or noted.
+    pub fn stop(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         {
             let mut state = self.shared.lock();
             state.closing = true;
@@ -112,10 +112,14 @@ impl Drop for Server {
         }
         // Wakes the thread that waits for a client.
         drop(UnixStream::connect(&self.socket));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = thread.join();
         let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

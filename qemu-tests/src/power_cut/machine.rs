@@ -95,6 +95,12 @@ impl ServedMachine {
         Served { disk: self.disk.socket().to_owned(), variables: self.variables.socket().to_owned() }
     }
 
+    /// Ends serving: when this returns, nothing more is answered or noted.
+    pub fn stop(&self) {
+        self.disk.stop();
+        self.variables.stop();
+    }
+
     /// Why one of the servers ended a connection, if that happened.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {

@@ -1,7 +1,5 @@
-//! What survives a reboot: `state.json`, the trusted metadata as opaque bytes, and where both live.
+//! What survives a reboot: `state.json`, and where it lives.
 
 mod state;
-mod trusted;
 
 pub use state::{Loaded, Store, StoreError};
-pub use trusted::TrustedFiles;
