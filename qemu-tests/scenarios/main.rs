@@ -1,5 +1,6 @@
 //! The promises and their proofs. `make test` runs them; without images there is nothing to boot and nothing fails.
 
+mod cluster;
 mod containers;
 mod damage;
 mod disks;
@@ -61,6 +62,11 @@ const SCENARIOS: &[Scenario] = &[
     provisioning::SAMPLE_OF_2015,
     provisioning::BROKEN_DOCUMENT,
     network::SWITCH,
+    cluster::FORMS,
+    cluster::PARTED,
+    cluster::RETURNS,
+    cluster::STANDBY,
+    cluster::ROLLING,
     fleet::ROLLOUT,
     fleet::CUT_OFF,
     updates::TWICE,

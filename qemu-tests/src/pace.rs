@@ -28,6 +28,12 @@ impl Pace {
         fast.saturating_mul(self.slowness)
     }
 
+    /// What took so long here, with KVM: the reverse of [`Self::limit`].
+    #[must_use]
+    pub fn as_fast(self, here: Duration) -> Duration {
+        here / self.slowness
+    }
+
     /// A deadline that many KVM seconds from now.
     #[must_use]
     pub fn deadline_secs(self, fast_secs: u64) -> Deadline {

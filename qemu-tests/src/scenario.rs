@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -138,6 +138,8 @@ pub struct Suite {
     templates: Templates,
     cases: Mutex<Vec<Case>>,
     shared: Shared,
+    /// What scenarios measured.
+    figures: Mutex<Vec<String>>,
     /// Why a failure of a scenario does not count, by its name.
     excuses: BTreeMap<String, String>,
 }
@@ -149,7 +151,7 @@ impl Suite {
         let host = Host::probe()?;
         let shared = Shared { spec: shared, order: checks.to_vec(), state: Mutex::default(), changed: Condvar::new() };
         let (budget, templates) = (Budget::new(options.vms), Templates::new(options.logs.clone()));
-        Ok(Self { options, host, budget, templates, cases: Mutex::default(), shared, excuses })
+        Ok(Self { options, host, budget, templates, cases: Mutex::default(), shared, figures: Mutex::default(), excuses })
     }
 
     /// What this host can do.
@@ -209,10 +211,11 @@ impl Suite {
         self.cases.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What did not go as it should but was made good.
+    /// What did not go as it should but was made good, and what scenarios measured.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.templates.notes()
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        self.templates.notes().into_iter().chain(figures.iter().cloned()).collect()
     }
 
     fn record(
@@ -256,6 +259,13 @@ impl Bench<'_> {
         let needed = Arc::new(needed);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&needed) as Arc<dyn Any + Send + Sync>);
         needed
+    }
+
+    /// Notes how long something took, for the end of the run: as measured, and as it would take with KVM.
+    pub fn note(&self, what: &str, took: Duration) {
+        let fast = self.suite.host.pace().as_fast(took);
+        let figure = format!("{}: {what}: {:.0} s, or {:.0} s with KVM", self.scenario.name, took.as_secs_f64(), fast.as_secs_f64());
+        self.suite.figures.lock().unwrap_or_else(PoisonError::into_inner).push(figure);
     }
 
     /// The image that the scenario is about.

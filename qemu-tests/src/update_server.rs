@@ -153,6 +153,18 @@ impl UpdateServer {
         Ok(())
     }
 
+    /// A new address at which so many machines find each other, as they see it.
+    pub fn discovery(&self, size: u8) -> anyhow::Result<String> {
+        let url = format!("{}/discovery/new?size={size}", self.url());
+        let answer = self.runtime.block_on(async {
+            let answer = self.client.get(&url).send().await?.error_for_status()?;
+            answer.text().await
+        });
+        let given = answer.context("asking for a discovery address")?;
+        let token = given.trim().rsplit('/').next().filter(|token| !token.is_empty()).with_context(|| format!("{given:?} has no token"))?;
+        Ok(format!("{}/discovery/{token}", Self::guest_url()))
+    }
+
     /// Gives a version to every machine of the group `stable` that asks.
     pub fn roll_out(&self, version: &str) -> anyhow::Result<()> {
         self.call(Method::PUT, "groups/stable", Some(&json!({ "channel": "stable" })))?;
