@@ -136,11 +136,11 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
     let begun = Instant::now();
     let served = bench.keep(find(recording, SEED, address, |timeline, state| revive(folder, timeline, state))?);
     let server = UpdateServer::start(bench.logs())?;
-    // Machines of a group that the server does not know are not noted.
+    // Machines of a group or with an application that the server does not know are not noted.
     server.call(reqwest::Method::PUT, "groups/stable", Some(&serde_json::json!({ "channel": "stable" })))?;
+    server.publish(&bench.images().repository())?;
     let newest = recording.about.versions.last().context("a recording without versions")?;
     if then == Then::UpdateAgain {
-        server.publish(&bench.images().repository())?;
         server.roll_out(newest)?;
     }
     let mut spec = Spec::new(recording.about.image.clone());
