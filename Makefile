@@ -7,7 +7,7 @@ RECIPES := image-builder/recipes
 VERSION := 1.0.0
 OUT := out
 
-.PHONY: help setup demo run programs image images test test-full museum power-cut check bench clean
+.PHONY: help setup demo cluster-demo run programs image images test test-full museum power-cut check bench clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -17,6 +17,10 @@ setup: ## install what is missing on this machine (says what)
 
 demo: setup ## build the image, boot it, run a container in it, and say how to log in
 	@scripts/demo.sh
+
+cluster-demo: ## three machines become a cluster, lose one of them, and update one after the other
+	@scripts/setup.sh test
+	@scripts/cluster-demo.sh
 
 programs: setup ## compile what goes into the image into target/programs/bin
 	@scripts/programs.sh

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use camino::Utf8PathBuf;
 use qemu_tests::budget::Need;
 use qemu_tests::scenario::{Bench, Scenario, When};
@@ -150,7 +150,85 @@ impl Cluster {
             ),
             SERVICE_SECS,
         )?;
-        self.runs_twice(self.first()?, SERVICE_SECS)
+        self.runs_twice(self.first()?, SERVICE_SECS)?;
+        self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))
+    }
+
+    /// A machine that runs a task of the service is taken away: the service is soon whole again, and the others answer all the while.
+    fn survives(&self, bench: &Bench<'_>, take_away: impl FnOnce(&Vm) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let [one, two, three, ..] = self.machines.as_slice() else { bail!("there are not three machines") };
+        let tasks = three.guest().check("docker ps --quiet --filter label=com.docker.swarm.service.name=web")?;
+        let (victim, other) = if tasks.text().is_empty() { (two, three) } else { (three, two) };
+        bench.say(&format!("the power of {} goes", victim.name()));
+        take_away(victim)?;
+        let died = Instant::now();
+        self.runs_twice(one, FAILOVER_SECS)?;
+        bench.note("the service is whole again after a machine died", died.elapsed());
+        for vm in [one, other] {
+            self.answers(vm)?;
+            vm.guest().check(&format!("{ETCDCTL} put alive yes"))?;
+        }
+        Ok(())
+    }
+
+    /// The same with a machine that comes back.
+    fn survives_reset(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        let boots = self.machines.iter().map(|vm| vm.guest().boot_id()).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut away = String::new();
+        self.survives(bench, |victim| {
+            victim.name().clone_into(&mut away);
+            victim.reset()
+        })?;
+        for (vm, boot) in self.machines.iter().zip(&boots).filter(|(vm, _)| vm.name() == away) {
+            vm.wait_for_boot_after(boot)?;
+        }
+        self.has_voters(3)?;
+        self.has_nodes(self.machines.len(), 3)
+    }
+
+    /// The first three machines update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.
+    fn rolls(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        let [one, two, three, asks] = self.machines.as_slice() else { bail!("there are not four machines") };
+        let voters = [one, two, three];
+        // A client that knows all three addresses and goes on to the next one when one does not answer.
+        let addresses =
+            (1..=3).map(|number| self.address(number).map(|address| address.to_string())).collect::<anyhow::Result<Vec<_>>>()?;
+        asks.guest().check(&format!(
+            "systemctl stop updater.service; systemd-run --quiet --unit=asks bash -c 'good=0 bad=0; while :; do ok=; for a in {}; do \
+             curl -sf --max-time 10 http://$a:8080/ > /dev/null && ok=1 && break; done; [ -n \"$ok\" ] && good=$((good+1)) || bad=$((bad+1)); \
+             echo $good $bad > /run/asks; sleep {}; done'",
+            addresses.join(" "),
+            REQUEST_EVERY.as_secs_f64()
+        ))?;
+        for vm in voters {
+            configure(vm, "", "wait-for-users = \"0s\"")?;
+            vm.guest().check("systemctl restart updater.service")?;
+        }
+        bench.say(&format!("{UPDATED} is rolled out to all three"));
+        self.server.roll_out(UPDATED)?;
+        voters.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
+        let (mut most_away, mut seen) = (0, String::new());
+        one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
+            let said = asks.guest().run("cluster-agent reboots --json")?;
+            let turns: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+            most_away = most_away.max(turns["holders"].as_array().map_or(0, Vec::len));
+            let states: Vec<_> = voters.iter().map(|vm| state_of(vm)).collect();
+            let now =
+                states.iter().zip(voters).map(|((version, state), vm)| format!("{} {version} {state}", vm.name())).collect::<Vec<_>>();
+            let now = now.join(", ");
+            if now != seen {
+                bench.say(&now);
+                seen = now;
+            }
+            Ok(states.iter().all(|(version, state)| version == UPDATED && state == "idle").then_some(()))
+        })?;
+        ensure!(most_away == 1, "{most_away} machines held the turn at a time");
+        let asked = asks.guest().check("cat /run/asks")?;
+        let (good, bad) = asked.text().split_once(' ').context("what the client counted")?;
+        let (good, bad): (u64, u64) = (good.parse()?, bad.parse()?);
+        bench.say(&format!("{good} requests were answered and {bad} were not"));
+        ensure!(good > 0 && bad <= FAILED_REQUESTS_MAX, "{good} requests were answered and {bad} were not");
+        self.has_voters(3)
     }
 
     /// Two tasks of the service run on machines that are there, as `vm` sees it.
@@ -179,45 +257,36 @@ impl Cluster {
     }
 }
 
+/// Version and state of a machine's updater; dashes while nobody answers.
+fn state_of(vm: &Vm) -> (String, String) {
+    let said = vm.guest().run("updater status --json").ok().filter(|said| said.success());
+    let status: serde_json::Value = said.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
+    let word = |key: &str| status[key].as_str().unwrap_or("-").to_owned();
+    (word("version"), word("state"))
+}
+
 fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 pub(crate) const FORMS: Scenario = Scenario::new(
     "three_machines_with_one_cloud_config_are_a_cluster",
-    "Three machines with the same cloud-config become one etcd cluster and one Swarm; a service stays up when one of them dies, and the \
-              machine finds its way back.",
+    "Three machines with the same cloud-config become one etcd cluster and one Swarm, and a service stays up when one of them dies.",
     |bench| {
         let cluster = Cluster::form(bench, 3, 3)?;
-        let [one, two, three] = cluster.machines.as_slice() else { anyhow::bail!("there are not three machines") };
+        let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
         one.guest().check(&format!("{ETCDCTL} put promise kept"))?;
         let said = three.guest().check(&format!("{ETCDCTL} get promise --print-value-only"))?;
         ensure!(said.text() == "kept", "the third machine reads {said}");
         // Without a certificate nobody is let in, from this machine or from another.
         let bare = two.guest().run(&format!("curl --silent --insecure --max-time 5 https://{}:2379/health", cluster.address(1)?))?;
         ensure!(!bare.success(), "etcd talks to everybody: {bare}");
-
         cluster.serve()?;
-        for vm in &cluster.machines {
-            cluster.answers(vm)?;
-        }
         memory_is_small(one)?;
-
-        // The power of one machine goes for good; which one runs a task is Swarm's choice, so take one that does.
-        let runs = |vm: &Arc<Vm>| {
-            vm.guest().check("docker ps --quiet --filter label=com.docker.swarm.service.name=web").map(|said| !said.text().is_empty())
-        };
-        let victim = if runs(three)? { three } else { two };
-        let other = if Arc::ptr_eq(victim, three) { two } else { three };
-        victim.kill();
-        let died = Instant::now();
-        cluster.runs_twice(one, FAILOVER_SECS)?;
-        bench.note("the service is whole again after a machine died", died.elapsed());
-        for vm in [one, other] {
-            cluster.answers(vm)?;
-            vm.guest().check(&format!("{ETCDCTL} put alive yes"))?;
-        }
-        Ok(())
+        cluster.survives(bench, |victim| {
+            victim.kill();
+            Ok(())
+        })
     },
 )
 .needs(Need::machines(3, 2))
@@ -238,7 +307,7 @@ pub(crate) const PARTED: Scenario = Scenario::new(
     "Of a cluster that falls apart the smaller part refuses to write; when the network is back, everybody has what was written meanwhile.",
     |bench| {
         let cluster = Cluster::form(bench, 3, 3)?;
-        let [one, two, three] = cluster.machines.as_slice() else { anyhow::bail!("there are not three machines") };
+        let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
         cluster.switch.partition(&[&[1, 2], &[3]]);
         let write = format!("{ETCDCTL} put side");
         one.guest().wait_for(&format!("{write} majority"), REJOIN_SECS, |said| said.success())?;
@@ -313,52 +382,44 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
     "an_os_update_rolls_through_a_cluster_without_its_service_going_away",
     "All machines of a cluster update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.",
     |bench| {
-        let mut cluster = Cluster::new(bench, 3, 4)?;
-        cluster.server.publish(&bench.images().repository())?;
-        for _ in 0..4 {
-            cluster.join_on(bench, bench.images().release(INITIAL)?)?;
-        }
-        cluster.has_voters(3)?;
-        cluster.has_nodes(4, 3)?;
+        let cluster = initial(bench)?;
         cluster.serve()?;
-        let [one, two, three, asks] = cluster.machines.as_slice() else { anyhow::bail!("there are not four machines") };
-        let voters = [one, two, three];
-
-        // A client that knows all three addresses and goes on to the next one when one does not answer.
-        let addresses = (1..=3).map(|number| cluster.address(number).map(|address| address.to_string())).collect::<anyhow::Result<Vec<_>>>()?;
-        asks.guest().check(&format!(
-            "systemctl stop updater.service; systemd-run --quiet --unit=asks bash -c 'good=0 bad=0; while :; do ok=; for a in {}; do \
-             curl -sf --max-time 10 http://$a:8080/ > /dev/null && ok=1 && break; done; [ -n \"$ok\" ] && good=$((good+1)) || bad=$((bad+1)); \
-             echo $good $bad > /run/asks; sleep {}; done'",
-            addresses.join(" "),
-            REQUEST_EVERY.as_secs_f64()
-        ))?;
-        for vm in voters {
-            configure(vm, "", "wait-for-users = \"0s\"")?;
-            vm.guest().check("systemctl restart updater.service")?;
-        }
-        cluster.server.roll_out(UPDATED)?;
-        voters.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
-        let mut most_away = 0;
-        one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
-            let holders = asks.guest().run("cluster-agent reboots --json")?;
-            let holders: serde_json::Value = serde_json::from_str(&holders.stdout).unwrap_or_default();
-            most_away = most_away.max(holders["holders"].as_array().map_or(0, Vec::len));
-            let versions = voters.iter().filter(|vm| {
-                let status = vm.guest().run("updater status --json").ok().filter(|said| said.success());
-                let status: serde_json::Value = status.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
-                status["version"] == UPDATED && status["state"] == "idle"
-            });
-            Ok((versions.count() == voters.len()).then_some(()))
-        })?;
-        ensure!(most_away == 1, "{most_away} machines held the turn at a time");
-        let asked = asks.guest().check("cat /run/asks")?;
-        let (good, bad) = asked.text().split_once(' ').context("what the client counted")?;
-        let (good, bad): (u64, u64) = (good.parse()?, bad.parse()?);
-        ensure!(good > 0 && bad <= FAILED_REQUESTS_MAX, "{good} requests were answered and {bad} were not");
-        cluster.has_voters(3)
+        cluster.rolls(bench)
     },
 )
 .needs(Need::machines(4, 2))
 .seconds(1500)
 .when(When::Full);
+
+/// Three voters and a fourth machine, all of the first release.
+fn initial(bench: &Bench<'_>) -> anyhow::Result<Cluster> {
+    let mut cluster = Cluster::new(bench, 3, 4)?;
+    cluster.server.publish(&bench.images().repository())?;
+    for _ in 0..4 {
+        let vm = cluster.join_on(bench, bench.images().release(INITIAL)?)?;
+        bench.say(&format!("{} has the cloud-config that all have", vm.name()));
+    }
+    let up = Instant::now();
+    cluster.has_voters(3)?;
+    bench.note("three machines are one etcd cluster", up.elapsed());
+    cluster.has_nodes(4, 3)?;
+    bench.note("all are one Swarm", up.elapsed());
+    Ok(cluster)
+}
+
+/// What `make cluster-demo` shows.
+pub(crate) const DEMO: Scenario = Scenario::new(
+    "cluster_demo",
+    "Machines with one cloud-config become a cluster, a service survives the loss of a machine, and an update rolls through.",
+    |bench| {
+        bench.say("three voters and a fourth machine boot with one cloud-config");
+        let cluster = initial(bench)?;
+        cluster.serve()?;
+        bench.say("a service with two replicas answers on every machine");
+        cluster.survives_reset(bench)?;
+        cluster.rolls(bench)
+    },
+)
+.needs(Need::machines(4, 2))
+.seconds(1800)
+.when(When::Named);

@@ -67,6 +67,7 @@ const SCENARIOS: &[Scenario] = &[
     cluster::RETURNS,
     cluster::STANDBY,
     cluster::ROLLING,
+    cluster::DEMO,
     fleet::ROLLOUT,
     fleet::CUT_OFF,
     updates::TWICE,

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -167,6 +168,7 @@ impl Suite {
         let bench = Bench {
             suite: self,
             scenario: *scenario,
+            begun,
             logs: self.options.logs.join(scenario.name),
             vms: Mutex::default(),
             kept: Mutex::default(),
@@ -248,6 +250,7 @@ impl Suite {
 pub struct Bench<'a> {
     suite: &'a Suite,
     scenario: Scenario,
+    begun: Instant,
     logs: Utf8PathBuf,
     vms: Mutex<Vec<Arc<Vm>>>,
     kept: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
@@ -261,10 +264,21 @@ impl Bench<'_> {
         needed
     }
 
+    /// Tells whoever watches a scenario that runs only when it is named how far it is.
+    pub fn say(&self, text: &str) {
+        if self.scenario.when == When::Named {
+            let seconds = self.begun.elapsed().as_secs();
+            // A reader that went away is not an error.
+            let _ = writeln!(std::io::stderr().lock(), "== [{seconds} s] {text}");
+        }
+    }
+
     /// Notes how long something took, for the end of the run: as measured, and as it would take with KVM.
     pub fn note(&self, what: &str, took: Duration) {
         let fast = self.suite.host.pace().as_fast(took);
-        let figure = format!("{}: {what}: {:.0} s, or {:.0} s with KVM", self.scenario.name, took.as_secs_f64(), fast.as_secs_f64());
+        let figure = format!("{what}: {:.0} s, or {:.0} s with KVM", took.as_secs_f64(), fast.as_secs_f64());
+        self.say(&figure);
+        let figure = format!("{}: {figure}", self.scenario.name);
         self.suite.figures.lock().unwrap_or_else(PoisonError::into_inner).push(figure);
     }
 
