@@ -211,7 +211,8 @@ impl Cluster {
         one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
             let said = asks.guest().run("cluster-agent reboots --json")?;
             let turns: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
-            most_away = most_away.max(turns["holders"].as_array().map_or(0, Vec::len));
+            let holders = turns.as_array().into_iter().flatten().filter_map(|group| group["holders"].as_array()).map(Vec::len);
+            most_away = most_away.max(holders.sum());
             let states: Vec<_> = voters.iter().map(|vm| state_of(vm)).collect();
             let now =
                 states.iter().zip(voters).map(|((version, state), vm)| format!("{} {version} {state}", vm.name())).collect::<Vec<_>>();

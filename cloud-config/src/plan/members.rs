@@ -16,6 +16,8 @@ const CONFIG: &str = "/etc/slipway/cluster.toml.d/50-cloud-config.toml";
 const SECRET: &str = "/etc/slipway/cluster.secret";
 /// Shortest secret of a cluster, in bytes; the agent asks for as many.
 const SECRET_BYTES_MIN: usize = 16;
+/// As good as never, for a span that has to be one.
+const NEVER: &str = "36500d";
 /// Variables of etcd that the agent sets, by their beginnings.
 const AGENTS: [&str; 12] = [
     "ETCD_NAME",
@@ -164,7 +166,8 @@ fn swarm(text: &mut String, swarm: &Swarm) {
     keys.number("managers", swarm.managers.as_ref().map(|count| count.value.get()));
     keys.text("role", swarm.role.as_ref().map(|role| role.value.as_str().to_owned()));
     keys.text("address", swarm.address.as_ref().map(|address| address.value.clone()));
-    keys.text("replace-after", swarm.replace_after.as_ref().map(|span| span.value.to_string()));
+    let replace_after = swarm.replace_after.as_ref().map(|span| span.value.to_string());
+    keys.text("replace-after", replace_after.map(|span| if span == "never" { NEVER.to_owned() } else { span }));
     // Without any key the table is there all the same: it is what asks for a Swarm.
     keys.table_always(text, "swarm");
     let mut labels = Keys::default();
