@@ -282,16 +282,16 @@ async fn tasks_that_do_not_end_and_a_leader_that_does_not_answer_stop_a_reboot()
     }
     cluster.stands(3, 3).await;
     let quick = Pace { drain: Duration::from_millis(200), acknowledge: Duration::from_millis(500), ..support::pace() };
-    let node = |cluster: &Cluster| Node::with(cluster.etcd.access.clone(), "m2", cluster.hosts["m2"].docker.engine.clone(), quick);
-    node(&cluster).drain().await.unwrap();
+    let impatient = Node::with(cluster.etcd.access.clone(), "m2", cluster.hosts["m2"].docker.engine.clone(), quick);
+    cluster.node("m2").drain().await.unwrap();
     cluster.world.lock().engines.get_mut("m2").unwrap().tasks = 1;
-    let reason = node(&cluster).drain().await.unwrap_err().to_string();
+    let reason = impatient.drain().await.unwrap_err().to_string();
     assert!(reason.contains("1 tasks still run"), "{reason}");
     cluster.world.lock().engines.get_mut("m2").unwrap().tasks = 0;
     for host in cluster.hosts.values() {
         host.agent.abort();
     }
-    let reason = node(&cluster).undrain().await.unwrap_err().to_string();
+    let reason = impatient.undrain().await.unwrap_err().to_string();
     assert!(reason.contains("leader has not seen"), "{reason}");
 }
 

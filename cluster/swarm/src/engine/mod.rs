@@ -25,7 +25,7 @@ pub use local::{Local, LocalState};
 
 /// Where Docker listens.
 pub const SOCKET: &str = "/run/docker.sock";
-/// Docker 26 speaks this version of its API, and so do newer ones.
+/// The version of Docker's API that was tried. `bollard` leaves it out of the paths, so that Docker answers in its own.
 const API: &ClientVersion = &ClientVersion { major_version: 1, minor_version: 45 };
 /// How long one request may take, in seconds. Joining answers after 20 s at the latest, leaving waits for tasks to stop.
 const REQUEST_SECONDS: u64 = 60;

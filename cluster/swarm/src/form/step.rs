@@ -138,8 +138,8 @@ impl Newcomer<'_> {
             return waiting("looking whether another machine is in a swarm".to_owned());
         }
         let members = self.store.members().await?;
-        let reports = members.iter().find(|(machine, member)| machines.contains_key(*machine) && member.cluster.is_some());
-        if let Some((machine, _)) = reports.filter(|(machine, _)| **machine != self.machine.id) {
+        let mut others = members.iter().filter(|(machine, _)| **machine != self.machine.id && machines.contains_key(*machine));
+        if let Some((machine, _)) = others.find(|(_, member)| member.cluster.is_some()) {
             return waiting(format!("machine {machine} is in a swarm; waiting until it writes it into etcd"));
         }
         let initialiser = self.store.initialiser().await?.filter(|machine| *machine != self.machine.id && machines.contains_key(machine));
@@ -254,14 +254,16 @@ impl Newcomer<'_> {
             Ok(Joined::Now | Joined::GoesOn) => self.follow().await,
             Err(error) => Err(error.into()),
         };
-        if result.is_err() {
+        let Err(error) = result else { return result };
+        let local = self.engine.local().await?;
+        match local.state {
+            // Only the answer was lost.
+            LocalState::Active => return Ok(local),
+            LocalState::Inactive => {}
             // Docker remembers a join that failed, and refuses another one until it is told to forget it.
-            let local = self.engine.local().await?;
-            if !matches!(local.state, LocalState::Inactive | LocalState::Active) {
-                self.engine.leave(Force::Yes).await?;
-            }
+            _ => self.engine.leave(Force::Yes).await?,
         }
-        result
+        Err(error)
     }
 
     /// Waits until the node is in, or until it is clear that it will not be.

@@ -19,7 +19,7 @@ pub fn pace() -> Pace {
         take_over: Duration::from_secs(600),
         follow: Duration::from_secs(2),
         settle: Duration::ZERO,
-        acknowledge: Duration::from_secs(10),
-        drain: Duration::from_secs(10),
+        acknowledge: Duration::from_secs(60),
+        drain: Duration::from_secs(60),
     }
 }
