@@ -17,7 +17,8 @@ const RESERVED: &str = "slipway.";
 #[must_use]
 pub fn next(current: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, machine: &str) -> BTreeMap<String, String> {
     let ours: BTreeSet<&str> = current.get(OURS).map(|text| text.split(',').filter(|name| !name.is_empty()).collect()).unwrap_or_default();
-    let wanted: BTreeMap<&str, &str> = wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| usable(name)).collect();
+    let wanted: BTreeMap<&str, &str> =
+        wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| usable(name)).collect();
     let mut next = current.clone();
     next.retain(|name, _| !ours.contains(name.as_str()) || wanted.contains_key(name.as_str()));
     let mut kept = Vec::new();

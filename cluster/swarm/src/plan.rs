@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn the_section_says_what_is_wanted() {
         let plan: Plan =
-            toml::from_str("managers = 5\nrole = \"worker\"\naddress = \"10.0.0.5\"\nlabels = { zone = \"a\" }\nreplace-after = \"2h\"").unwrap();
+            toml::from_str("managers = 5\nrole = \"worker\"\naddress = \"10.0.0.5\"\nlabels = { zone = \"a\" }\nreplace-after = \"2h\"")
+                .unwrap();
         assert_eq!(plan.managers, 5);
         assert_eq!(plan.role, Wish::Worker);
         assert_eq!(plan.address, Some("10.0.0.5".parse().unwrap()));

@@ -86,8 +86,13 @@ impl Cluster {
     /// Waits for so many nodes that are up, and so many managers among them.
     async fn stands(&self, nodes: usize, managers: usize) {
         self.wait(&format!("{nodes} nodes and {managers} managers"), |world| {
-            let swarms: std::collections::BTreeSet<_> =
-                world.lock().engines.values().filter(|engine| !engine.down).filter_map(|engine| engine.swarm.clone().map(|(swarm, _)| swarm)).collect();
+            let swarms: std::collections::BTreeSet<_> = world
+                .lock()
+                .engines
+                .values()
+                .filter(|engine| !engine.down)
+                .filter_map(|engine| engine.swarm.clone().map(|(swarm, _)| swarm))
+                .collect();
             if swarms.len() != 1 {
                 return false;
             }
@@ -315,7 +320,9 @@ async fn without_a_secret_that_is_said_and_with_another_one_nobody_joins() {
     let Some(mut cluster) = Cluster::new().await else { return };
     cluster.add_with(1, Plan::default(), support::pace(), Seal::Open).await;
     cluster.stands(1, 1).await;
-    cluster.wait("a warning", |_| cluster.hosts["m1"].report.last().is_some_and(|told| told.reason.contains("root on every machine"))).await;
+    cluster
+        .wait("a warning", |_| cluster.hosts["m1"].report.last().is_some_and(|told| told.reason.contains("root on every machine")))
+        .await;
     cluster.add(2).await;
     cluster.wait("a refusal", |_| cluster.hosts["m2"].report.last().is_some_and(|told| told.reason.contains("not sealed"))).await;
     assert_eq!(cluster.world.calls("m2 POST"), Vec::<String>::new());

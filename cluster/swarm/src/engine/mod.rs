@@ -277,7 +277,8 @@ impl Engine {
         let mut spec: ServiceSpec = service.spec.ok_or_else(|| missing("spec"))?;
         let template = spec.task_template.as_mut().ok_or_else(|| missing("task template"))?;
         template.force_update = Some(template.force_update.unwrap_or(0).wrapping_add(1));
-        let options = UpdateServiceOptionsBuilder::default().version(i32::try_from(version).map_err(|_| missing("usable version"))?).build();
+        let options =
+            UpdateServiceOptionsBuilder::default().version(i32::try_from(version).map_err(|_| missing("usable version"))?).build();
         self.docker(WHAT)?.update_service(id, spec, options, None).await.map(drop).map_err(|error| self.error(WHAT, error))
     }
 }

@@ -53,9 +53,10 @@ pub fn decide(local: &Local, stored: Option<&Join>, before: Option<&Member>, wis
         (LocalState::Error, _) if says(&NOT_LISTED) => Step::Leave(Lost::Removed),
         (LocalState::Error, _) if says(&EXPIRED) => match before {
             Some(member) if !member.manager => Step::Leave(Lost::Expired),
-            Some(member) if member.standing == Standing::LockedOut => {
-                Step::Wait("waiting", "this manager's certificate has expired; waiting until the other managers have removed its node".to_owned())
-            }
+            Some(member) if member.standing == Standing::LockedOut => Step::Wait(
+                "waiting",
+                "this manager's certificate has expired; waiting until the other managers have removed its node".to_owned(),
+            ),
             Some(_) => Step::AskToBeRemoved,
             None => Step::Wait(
                 "failed",

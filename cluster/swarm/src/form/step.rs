@@ -117,10 +117,11 @@ impl Newcomer<'_> {
     pub async fn initialise(&self) -> Result<Told, StepError> {
         let machines = self.store.machines().await?;
         let waited = self.alone_since.elapsed();
-        if let Some(told) = self.reason_to_wait(&machines, waited).await? {
+        let before = self.store.initialiser().await?;
+        if let Some(told) = self.reason_to_wait(&machines, before.as_deref(), waited).await? {
             return Ok(told);
         }
-        let Some(lock) = self.store.lock_init(&self.machine.id).await? else {
+        let Some(lock) = self.store.lock_init(&self.machine.id, before.as_deref()).await? else {
             return Ok(("waiting", "another machine starts the swarm".to_owned()));
         };
         let done = self.start().await;
@@ -132,7 +133,13 @@ impl Newcomer<'_> {
         done
     }
 
-    async fn reason_to_wait(&self, machines: &BTreeMap<String, Machine>, waited: Duration) -> Result<Option<Told>, StepError> {
+    /// Why this machine does not start a swarm now; `before` is who was about to start one last.
+    async fn reason_to_wait(
+        &self,
+        machines: &BTreeMap<String, Machine>,
+        before: Option<&str>,
+        waited: Duration,
+    ) -> Result<Option<Told>, StepError> {
         let waiting = |reason: String| Ok(Some(("waiting", reason)));
         if waited < self.pace.hesitate {
             return waiting("looking whether another machine is in a swarm".to_owned());
@@ -142,7 +149,7 @@ impl Newcomer<'_> {
         if let Some((machine, _)) = others.find(|(_, member)| member.cluster.is_some()) {
             return waiting(format!("machine {machine} is in a swarm; waiting until it writes it into etcd"));
         }
-        let initialiser = self.store.initialiser().await?.filter(|machine| *machine != self.machine.id && machines.contains_key(machine));
+        let initialiser = before.filter(|machine| *machine != self.machine.id && machines.contains_key(*machine));
         if let Some(machine) = initialiser.filter(|_| waited < self.pace.take_over) {
             return waiting(format!("machine {machine} starts the swarm"));
         }

@@ -77,11 +77,7 @@ pub fn decide(observed: &Observed) -> Option<Action> {
     if !observed.leads() || observed.stored.as_ref().is_some_and(|join| join.cluster != observed.cluster) {
         return None;
     }
-    publish(observed)
-        .or_else(|| reboots(observed))
-        .or_else(|| dead(observed))
-        .or_else(|| roles(observed))
-        .or_else(|| set_labels(observed))
+    publish(observed).or_else(|| reboots(observed)).or_else(|| dead(observed)).or_else(|| roles(observed)).or_else(|| set_labels(observed))
 }
 
 /// Joiners find the managers that answer.
@@ -152,11 +148,7 @@ fn is_dead(observed: &Observed, node: &Node) -> Option<Why> {
     let late = observed.down_for.get(&node.id).is_some_and(|down| *down >= observed.replace_after);
     // A node whose machine is not known belongs to a person.
     let gone = late && observed.owner(node).is_some();
-    if replaced {
-        Some(Why::Reinstalled)
-    } else {
-        gone.then_some(Why::Gone)
-    }
+    if replaced { Some(Why::Reinstalled) } else { gone.then_some(Why::Gone) }
 }
 
 fn roles(observed: &Observed) -> Option<Action> {

@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_number_of_managers_is_odd_and_no_more_than_there_are_nodes() {
-        let cases = [(3, 1, 1), (3, 2, 1), (3, 3, 3), (3, 9, 3), (4, 9, 3), (5, 4, 3), (5, 5, 5), (0, 3, 1), (99, 99, 7), (1, 5, 1), (3, 0, 0)];
+        let cases =
+            [(3, 1, 1), (3, 2, 1), (3, 3, 3), (3, 9, 3), (4, 9, 3), (5, 4, 3), (5, 5, 5), (0, 3, 1), (99, 99, 7), (1, 5, 1), (3, 0, 0)];
         for (wanted, able, expected) in cases {
             assert_eq!(target(wanted, able), expected, "{wanted} of {able}");
         }

@@ -110,7 +110,10 @@ fn apply(observed: &mut Observed, action: &Action) {
             let at = at(observed, id);
             observed.nodes[at].role = Role::Worker;
             let led = observed.nodes[at].vote.take().is_some_and(|vote| vote.leader);
-            let next = observed.nodes.iter_mut().find_map(|node| node.vote.as_mut().filter(|vote| vote.reachable).map(|vote| (node.id.clone(), vote)));
+            let next = observed
+                .nodes
+                .iter_mut()
+                .find_map(|node| node.vote.as_mut().filter(|vote| vote.reachable).map(|vote| (node.id.clone(), vote)));
             if let Some((next, vote)) = next.filter(|_| led) {
                 vote.leader = true;
                 observed.me = next;
@@ -272,10 +275,7 @@ fn the_ghost_of_a_machine_that_was_installed_again_goes_at_once() {
     let member = same_machine.members.remove("m9").unwrap();
     same_machine.members.insert("m2".into(), Member { node: Some(id(9)), ..member });
     same_machine.nodes[4].labels.insert(labels::MACHINE.into(), "m2".into());
-    check(
-        same_machine,
-        &[Action::Demote(id(2), Why::Reinstalled), Action::Remove(id(2), Why::Reinstalled), Action::Promote(id(3))],
-    );
+    check(same_machine, &[Action::Demote(id(2), Why::Reinstalled), Action::Remove(id(2), Why::Reinstalled), Action::Promote(id(3))]);
 }
 
 #[test]

@@ -39,13 +39,18 @@ impl Lock {
 }
 
 impl Store {
-    /// Takes the lock for starting a swarm, unless somebody has it or there is a swarm; notes down who took it.
+    /// Takes the lock for starting a swarm, unless somebody has it, or there is a swarm, or another one than `before` has had it
+    /// meanwhile, who may have a swarm by now; notes down who took it.
     ///
     /// # Errors
     /// etcd does not answer.
-    pub async fn lock_init(&self, machine: &str) -> Result<Option<Lock>, StoreError> {
+    pub async fn lock_init(&self, machine: &str, before: Option<&str>) -> Result<Option<Lock>, StoreError> {
         let no_swarm = Compare::create_revision(keys::JOIN, CompareOp::Equal, 0);
-        self.lock(keys::INIT, machine, vec![no_swarm], vec![TxnOp::put(keys::INITIALISER, machine, None)]).await
+        let nobody_since = match before {
+            None => Compare::create_revision(keys::INITIALISER, CompareOp::Equal, 0),
+            Some(before) => Compare::value(keys::INITIALISER, CompareOp::Equal, before),
+        };
+        self.lock(keys::INIT, machine, vec![no_swarm, nobody_since], vec![TxnOp::put(keys::INITIALISER, machine, None)]).await
     }
 
     /// Takes the lock for finding out one's role.

@@ -189,7 +189,10 @@ impl Here {
     /// The swarm that this machine manages.
     fn managed(&self, inner: &Inner) -> Result<(String, String), Response> {
         let none = || {
-            refuse(503, "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.")
+            refuse(
+                503,
+                "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
+            )
         };
         let (swarm, node) = inner.engines[&self.machine].swarm.clone().ok_or_else(none)?;
         let nodes = &inner.swarms[&swarm];
@@ -198,7 +201,10 @@ impl Here {
         }
         let managers = nodes.values().filter(|node| node.is_manager());
         if managers.clone().filter(|node| node.up).count() <= managers.count() / 2 {
-            return Err(refuse(500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."));
+            return Err(refuse(
+                500,
+                "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.",
+            ));
         }
         Ok((swarm, node))
     }
@@ -232,7 +238,8 @@ async fn info(State(here): State<Here>, method: Method, uri: Uri) -> Answer {
     let failure = here.call(&method, &uri)?;
     let inner = here.world.lock();
     let engine = &inner.engines[&here.machine];
-    let none = json!({"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null});
+    let none =
+        json!({"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null});
     let swarm = match (&engine.trouble, &engine.swarm) {
         (Some((state, error)), _) => {
             json!({"NodeID": "", "NodeAddr": "", "LocalNodeState": state, "ControlAvailable": false, "Error": error, "RemoteManagers": null})
@@ -279,7 +286,10 @@ async fn join(State(here): State<Here>, method: Method, uri: Uri, Json(body): Js
     let found = inner.swarms.iter().find(|(_, nodes)| nodes.values().any(|node| node.address == through && node.up && node.is_manager()));
     let Some((swarm, _)) = found.map(|(swarm, nodes)| (swarm.clone(), nodes.len())) else {
         inner.engines.get_mut(&here.machine).unwrap().trouble = Some(("error".into(), "connection refused".into()));
-        return Err(refuse(500, "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: connect: connection refused\""));
+        return Err(refuse(
+            500,
+            "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: connect: connection refused\"",
+        ));
     };
     let manager = match token.strip_prefix(&format!("SWMTKN-1-{swarm}-")) {
         Some("manager") => true,
@@ -391,7 +401,12 @@ async fn remove(State(here): State<Here>, Path(id): Path<String>, method: Method
     match nodes.get(&id) {
         None => return Err(refuse(404, &format!("node {id} not found"))),
         Some(node) if node.is_manager() => {
-            return Err(refuse(400, &format!("rpc error: code = FailedPrecondition desc = node {id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal")));
+            return Err(refuse(
+                400,
+                &format!(
+                    "rpc error: code = FailedPrecondition desc = node {id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal"
+                ),
+            ));
         }
         Some(node) if node.up => {
             return Err(refuse(400, &format!("rpc error: code = FailedPrecondition desc = node {id} is not down and can't be removed")));
