@@ -39,7 +39,7 @@ pub async fn run(access: Access, machine: Machine, plan: Plan, secret: Option<&[
     match Seal::choose(access.tls.is_some(), secret) {
         Ok(seal) => {
             let setup = Setup { access, machine, plan, seal, engine: Engine::default(), pace: Pace::default() };
-            run_with(setup, report).await
+            Box::pin(run_with(setup, report)).await
         }
         Err(error) => {
             report.say("failed", error.to_string());
@@ -67,7 +67,7 @@ pub async fn run_with(setup: Setup, report: Report) -> Infallible {
     };
     let mut round = Round { setup: &setup, store, keeper: Keeper::default(), alone_since: Instant::now(), worker_since: None, last: None };
     loop {
-        let pause = match round.once().await {
+        let pause = match Box::pin(round.once()).await {
             Ok((told, pause)) => {
                 say(told);
                 pause
@@ -105,9 +105,9 @@ impl Round<'_> {
         let step = form::decide(&local, stored.as_ref(), before.as_ref(), self.setup.plan.role);
         let told = match (step, &stored, &before) {
             (Step::Wait(state, reason), _, _) => return Ok(((state, reason), pace.tick)),
-            (Step::Initialise, _, _) => newcomer.initialise().await?,
-            (Step::Publish, _, _) => newcomer.publish(&local).await?,
-            (Step::Join, Some(join), _) => newcomer.join(join).await?,
+            (Step::Initialise, _, _) => Box::pin(newcomer.initialise()).await?,
+            (Step::Publish, _, _) => Box::pin(newcomer.publish(&local)).await?,
+            (Step::Join, Some(join), _) => Box::pin(newcomer.join(join)).await?,
             (Step::Leave(_), _, _) => newcomer.leave().await?,
             (Step::AskToBeRemoved, _, Some(before)) => newcomer.ask_to_be_removed(before).await?,
             (Step::Keep, _, _) => {
@@ -116,7 +116,7 @@ impl Round<'_> {
                 if before.as_ref() != Some(&member) {
                     self.store.set_member(&self.setup.machine.id, &member).await?;
                 }
-                return self.keep(&local).await;
+                return Box::pin(self.keep(&local)).await;
             }
             // A step without what it was decided from cannot be; looking again is harmless.
             (Step::Join | Step::AskToBeRemoved, _, _) => ("waiting", "looking again".to_owned()),

@@ -376,7 +376,7 @@ fn arbitrary() -> impl Strategy<Value = Observed> {
                 let manager = number == 0 || role == 0;
                 node.role = if manager { Role::Manager } else { Role::Worker };
                 let address = format!("{}:2377", node.address.unwrap());
-                node.vote = manager.then(|| Vote { leader: number == 0, reachable: up, address });
+                node.vote = manager.then_some(Vote { leader: number == 0, reachable: up, address });
                 node.state = if up { State::Ready } else { State::Down };
             }
             // Now and then a change is under way.

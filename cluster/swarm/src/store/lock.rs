@@ -50,7 +50,8 @@ impl Store {
             None => Compare::create_revision(keys::INITIALISER, CompareOp::Equal, 0),
             Some(before) => Compare::value(keys::INITIALISER, CompareOp::Equal, before),
         };
-        self.lock(keys::INIT, machine, vec![no_swarm, nobody_since], vec![TxnOp::put(keys::INITIALISER, machine, None)]).await
+        let note = TxnOp::put(keys::INITIALISER, machine, None);
+        Box::pin(self.lock(keys::INIT, machine, vec![no_swarm, nobody_since], vec![note])).await
     }
 
     /// Takes the lock for finding out one's role.
@@ -58,7 +59,7 @@ impl Store {
     /// # Errors
     /// etcd does not answer.
     pub async fn lock_joining(&self, machine: &str) -> Result<Option<Lock>, StoreError> {
-        self.lock(keys::JOINING, machine, Vec::new(), Vec::new()).await
+        Box::pin(self.lock(keys::JOINING, machine, Vec::new(), Vec::new())).await
     }
 
     async fn lock(&self, key: &str, machine: &str, mut when: Vec<Compare>, mut then: Vec<TxnOp>) -> Result<Option<Lock>, StoreError> {
