@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+mod swarm;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -28,6 +30,8 @@ enum Command {
     Completions(completions::Args),
     #[command(after_help = man::examples(NAME))]
     Man(man::Args),
+    /// The Docker Swarm of this cluster.
+    Swarm(swarm::Args),
 }
 
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
@@ -40,6 +44,7 @@ pub fn main() -> ExitCode {
             ui.text(&args.script(Cli::command()));
             Ok(())
         }
+        Command::Swarm(args) => args.run(ui),
         Command::Man(args) => args.write(Cli::command()).map(|told| ui.note(told)).map_err(anyhow::Error::from),
     };
     match result {
