@@ -185,7 +185,20 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_said_before() {
-        insta::assert_snapshot!(explain(&"member".parse().unwrap(), &ground()).join("\n"), @"");
-        insta::assert_snapshot!(explain(&"/a/b.db".parse().unwrap(), &ground()).join("\n"), @"");
+        insta::assert_snapshot!(explain(&"member".parse().unwrap(), &ground()).join("\n"), @r"
+        This machine (n1, 10.0.0.1) becomes the only member of the cluster:
+          - etcd is started once with --force-new-cluster on the data in /var/lib/etcd/default, and then as always
+        Lost is what other members had accepted and this one had not heard of. Choose the member that was last well.
+        The other old members put their data aside and come back as new ones when their cluster-agent sees this cluster.
+        If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not.
+        ");
+        insta::assert_snapshot!(explain(&"/a/b.db".parse().unwrap(), &ground()).join("\n"), @r"
+        This machine (n1, 10.0.0.1) becomes the only member of the cluster:
+          - the data in /var/lib/etcd/default is put aside as /var/lib/etcd/default.before-restore
+          - /a/b.db is restored in its place, with a new identity of the cluster
+        Lost is everything that was written after the snapshot was taken, and all leases.
+        On each other old member: `cluster-agent rejoin --yes`.
+        If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not.
+        ");
     }
 }

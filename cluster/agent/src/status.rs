@@ -148,7 +148,11 @@ mod tests {
             errors: vec![],
         };
         let gone = Member { name: String::new(), role: "learner", health: "silent", version: None, db_size_bytes: None, ..well.clone() };
-        insta::assert_snapshot!(table(&[well, gone]), @"");
+        insta::assert_snapshot!(table(&[well, gone]), @r"
+        NAME  ROLE     HEALTH  VERSION  DB SIZE  PEER URL              ID
+        n1    leader   well    3.5.16   20 KiB   http://10.0.0.1:2380  1f
+        -     learner  silent  -        -        http://10.0.0.1:2380  1f
+        ");
     }
 
     #[test]

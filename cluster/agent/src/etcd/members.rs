@@ -112,8 +112,8 @@ pub async fn status(url: &str, tls: Option<&Tls>) -> Option<StatusResponse> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_counted_from_when_it_began() {
+    #[test]
+    fn silence_is_counted_from_when_it_began() {
         let mut silences = Silences::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);

@@ -142,7 +142,7 @@ fn a_standby_replaces_the_dead_and_nobody_else() {
     check(&standby(), "client", "all 3 seats are taken");
     check(&Seen { live: live(healthy(1..=2)), ..standby() }, "take None", "2 of 3 seats");
     check(&Seen { live: live(healthy(1..=2)), role: Role::Client, ..standby() }, "client", "never votes");
-    check(&Seen { live: live(healthy(1..=5)), size: None, ..standby() }, "client", "all 5 seats");
+    check(&Seen { me: seat(6), live: live(healthy(1..=5)), size: None, ..standby() }, "client", "all 5 seats");
     for (health, replace_after, state) in [
         (Health::Silent(LIMIT), Some(LIMIT), "take Some(2)"),
         (Health::Silent(LIMIT - Duration::from_secs(1)), Some(LIMIT), "client"),
@@ -162,7 +162,7 @@ fn without_a_quorum_nothing_changes_and_the_reason_names_who_is_away() {
     let remembered = BTreeMap::from([("n1".to_owned(), true), ("n2".to_owned(), false), ("n3".to_owned(), false)]);
     let lost = Seen { data: true, running: true, remembered, ..fresh() };
     check(&lost, "no-quorum", "2 of 3 members do not answer (n2, n3); nothing is changed by itself");
-    check(&Seen { data: false, ..lost }, "no-quorum", "recover");
+    check(&Seen { data: false, running: false, ..lost }, "no-quorum", "recover");
 }
 
 #[test]
