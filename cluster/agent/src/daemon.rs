@@ -137,6 +137,7 @@ fn stand(config: &Config) -> Result<(Ground, Configured)> {
     if let (None, Some(name)) = (&config.etcd.name, rendezvous.name_of(&seat.peer_url)) {
         name.clone_into(&mut ground.name);
     }
+    rendezvous.fits(&ground.seat(config.etcd.tls != TlsMode::Off))?;
     Ok((ground, rendezvous))
 }
 

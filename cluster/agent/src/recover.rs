@@ -79,7 +79,7 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
 pub async fn refuse_with_quorum(ground: &Ground, files: Option<&Files>, next: &'static str) -> Result<()> {
     let mut endpoints: BTreeSet<String> = Memory::read(&ground.state)?.members.into_iter().flat_map(|known| known.client_urls).collect();
     endpoints.insert(format!("{}://{}", Ground::scheme(files.is_some()), ground.local));
-    let found = members::look(&endpoints, files.map(Tls::from).as_ref(), &mut Silences::default()).await;
+    let found = members::look(&endpoints, files.map(Tls::from).as_ref(), &ground.machine_id, &mut Silences::default()).await;
     if found.is_some() { bail!(QuorumExists { next }) } else { Ok(()) }
 }
 
@@ -106,7 +106,7 @@ async fn alone(ground: &Ground, files: Option<&Files>, init: &impl Init) -> Resu
     let certificates = files.map(Tls::from);
     let answered = tokio::time::timeout(PATIENCE, async {
         let endpoints = BTreeSet::from([endpoint]);
-        while members::look(&endpoints, certificates.as_ref(), &mut Silences::default()).await.is_none() {
+        while members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await.is_none() {
             tokio::time::sleep(PAUSE).await;
         }
     });

@@ -108,13 +108,16 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let data = has_data(&self.ground.data);
         let running = self.init.running().await?;
         let seat = self.ground.seat(files.is_some());
-        let mut answered = members::look(&self.endpoints(running, files), certificates.as_ref(), &mut self.silences).await;
+        let mut answered =
+            members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
         let (mut roster, mut neighbours) = (Err("not asked".to_owned()), BTreeMap::new());
         if answered.is_none() && !data && self.memory.members.is_empty() {
             roster = self.ask_roster(&seat).await;
             if let Ok(roster) = &roster {
                 self.memory.size = Some(roster.size);
-                answered = members::look(&self.endpoints(running, files), certificates.as_ref(), &mut self.silences).await;
+                answered =
+                    members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
+                        .await;
                 if answered.is_none() && roster.seats.len() == roster.size {
                     neighbours = ask_all(roster, &seat, files).await;
                 }
@@ -262,14 +265,17 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
     /// Takes a seat: lock, look again, snapshot, take the old member out, add ourselves.
     async fn take_seat(&mut self, remove: Option<u64>, why: &str, seen: &Seen, client: Client, files: Option<&Files>) -> Result<()> {
         self.report.say("joining", format!("{why}; this machine takes the seat"));
-        let mut lock = match Lock::take(&client, &self.ground.name).await? {
+        let lock = match Lock::take(&client, &self.ground.name).await? {
             Ok(lock) => lock,
             Err(holder) => {
                 self.report.say("waiting", format!("{why}; {holder} is changing the members"));
                 return Ok(());
             }
         };
-        let done = self.take_seat_locked(remove, seen, client, files, &mut lock).await;
+        let done = tokio::select! {
+            done = self.take_seat_locked(remove, seen, client, files, &lock) => done,
+            lost = lock.keep() => Err(lost),
+        };
         // Without this the next change waits until the lock expires, no more.
         if let Err(error) = lock.give_back().await {
             tracing::warn!(%error, "giving back the lock around changes of the members");
@@ -283,7 +289,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         seen: &Seen,
         mut client: Client,
         files: Option<&Files>,
-        lock: &mut Lock,
+        lock: &Lock,
     ) -> Result<()> {
         let prepared = tokio::time::timeout(SNAPSHOT_PATIENCE, async {
             let folder = &self.config.snapshot.directory;
@@ -293,7 +299,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         tracing::info!(file = %file.display(), "took a snapshot before the members change");
         // The world may have changed while we waited for the lock and the snapshot.
         let certificates = files.map(Tls::from);
-        let again = members::look(&self.endpoints(false, files), certificates.as_ref(), &mut self.silences).await;
+        let again = members::look(&self.endpoints(false, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
         let (again, live) = again.map_or((None, None), |(client, live)| (Some(client), Some(live)));
         let now = Seen { live, ..seen.clone() };
         if !matches!(decide(&now), Step::TakeSeat { remove: wanted, .. } if wanted == remove) {
@@ -327,7 +333,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
     }
 
     async fn drop_learner(&mut self, id: u64, why: &str, mut client: Client) -> Result<()> {
-        let Ok(mut lock) = Lock::take(&client, &self.ground.name).await? else { return Ok(()) };
+        let Ok(lock) = Lock::take(&client, &self.ground.name).await? else { return Ok(()) };
         tracing::warn!(why, "taking out a member that does not vote");
         let done = match lock.check().await {
             Ok(()) => client.member_remove(id).await.map(drop).with_context(|| format!("taking member {id:x} out")),

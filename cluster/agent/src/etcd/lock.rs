@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use cluster_store::{PREFIX, Presence};
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 
-/// How long the lock outlives a machine that dies with it, in seconds; longer than all steps of a change together may take.
+/// How long the lock outlives a machine that dies with it, in seconds. It is renewed while a snapshot is taken, and checked before each step.
 const SECONDS: i64 = 120;
 
 fn key() -> String {
@@ -47,11 +47,19 @@ impl Lock {
     ///
     /// # Errors
     /// It is not, or etcd does not answer.
-    pub async fn check(&mut self) -> Result<()> {
-        let found = self.client.get(key(), None).await?;
+    pub async fn check(&self) -> Result<()> {
+        let found = self.client.clone().get(key(), None).await?;
         let ours = found.kvs().first().is_some_and(|kv| kv.lease() == self.presence.lease());
         ensure!(ours, "the lock around changes of the members was lost by {}", self.holder);
         Ok(())
+    }
+
+    /// Keeps it for as long as this is polled; ends with why it was lost.
+    pub async fn keep(&self) -> anyhow::Error {
+        match self.presence.keep().await {
+            Err(error) => anyhow::Error::from(error).context("the lock around changes of the members was lost"),
+            Ok(never) => match never {},
+        }
     }
 
     /// Gives it back.

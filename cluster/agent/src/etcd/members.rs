@@ -42,9 +42,11 @@ pub async fn client(endpoint: &str, tls: Option<&Tls>) -> Result<Client> {
 }
 
 /// Finds a member that answers for a quorum and asks it for all; with each a look at how it is. `None` when no quorum answers.
-pub async fn look(endpoints: &BTreeSet<String>, tls: Option<&Tls>, silences: &mut Silences) -> Option<(Client, Live)> {
+///
+/// `me` is this machine's own id: that it is present itself says nothing about a member whose name or seat it has.
+pub async fn look(endpoints: &BTreeSet<String>, tls: Option<&Tls>, me: &str, silences: &mut Silences) -> Option<(Client, Live)> {
     for endpoint in endpoints {
-        match timeout(PATIENCE, agreed(endpoint, tls)).await {
+        match timeout(PATIENCE, agreed(endpoint, tls, me)).await {
             Ok(Ok((client, mut live, present))) => {
                 check_all(&mut live, &present, tls, silences).await;
                 return Some((client, live));
@@ -57,7 +59,7 @@ pub async fn look(endpoints: &BTreeSet<String>, tls: Option<&Tls>, silences: &mu
 }
 
 /// What a quorum agrees on, through one member, and the names of machines that are present.
-async fn agreed(endpoint: &str, tls: Option<&Tls>) -> Result<(Client, Live, BTreeSet<String>)> {
+async fn agreed(endpoint: &str, tls: Option<&Tls>, me: &str) -> Result<(Client, Live, BTreeSet<String>)> {
     let mut client = client(endpoint, tls).await?;
     // The client asks a member for what it knows by itself; after a read that all agree on, that is no older than the question.
     client.get(PROBE, None).await?;
@@ -74,7 +76,8 @@ async fn agreed(endpoint: &str, tls: Option<&Tls>) -> Result<(Client, Live, BTre
     let live = Live { cluster, members: members.collect() };
     let (machines, _) = cluster_store::watch::list(&mut client, &format!("{PREFIX}machines/")).await?;
     let machines = machines.values().filter_map(|json| serde_json::from_str::<Machine>(json).ok());
-    Ok((client, live, machines.map(|machine| machine.name).collect()))
+    let others = machines.filter(|machine| machine.id != me);
+    Ok((client, live, others.map(|machine| machine.name).collect()))
 }
 
 async fn check_all(live: &mut Live, present: &BTreeSet<String>, tls: Option<&Tls>, silences: &mut Silences) {

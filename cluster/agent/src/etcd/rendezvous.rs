@@ -64,6 +64,25 @@ impl Configured {
     }
 }
 
+impl Configured {
+    /// Makes sure that the owner's list and this machine agree on its address, where the list has its name.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn fits(&self, me: &Seat) -> Result<()> {
+        if let Self::List(roster) = self
+            && let Some(own) = roster.seats.iter().find(|seat| seat.name == me.name)
+        {
+            let (name, listed, mine) = (&me.name, &own.peer_url, &me.peer_url);
+            ensure!(
+                listed == mine,
+                "[etcd] initial-cluster has {name} at {listed}, and this machine is {name} at {mine}; see `address` and `tls`"
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Rendezvous for Configured {
     async fn look(&self, me: Option<&Seat>) -> Result<Roster> {
         match self {
@@ -106,6 +125,11 @@ mod tests {
         let roster = parse("n1=http://10.0.0.1:2380, n2=http://10.0.0.2:2380").unwrap();
         assert_eq!((roster.size, roster.seats[1].name.as_str()), (2, "n2"));
         assert_eq!(Configured::List(roster).name_of("http://10.0.0.2:2380"), Some("n2"));
+        let list = Configured::List(parse("n1=http://10.0.0.1:2380").unwrap());
+        for (name, url, fits) in [("n1", "http://10.0.0.1:2380", true), ("n1", "https://10.0.0.1:2380", false), ("n9", "http://h:1", true)]
+        {
+            assert_eq!(list.fits(&Seat { name: name.to_owned(), peer_url: url.to_owned() }).is_ok(), fits, "{name} {url}");
+        }
         for wrong in ["", "n1", "n1=10.0.0.1", "a=http://h:1,a=http://i:1", "a=http://h:1,b=http://h:1", "a=http://h:1,"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -199,7 +199,9 @@ impl Machine {
     pub async fn live(&self) -> Option<Live> {
         let scheme = Ground::scheme(self.certificates().is_some());
         let endpoint = BTreeSet::from([format!("{scheme}://{}", self.ground.local)]);
-        members::look(&endpoint, self.certificates().as_ref(), &mut Silences::default()).await.map(|(_, live)| live)
+        members::look(&endpoint, self.certificates().as_ref(), &self.ground.machine_id, &mut Silences::default())
+            .await
+            .map(|(_, live)| live)
     }
 
     /// The names of those who vote.

@@ -104,11 +104,12 @@ fn without_data(seen: &Seen, live: &Live) -> Step {
         if !own.has_run() {
             return Step::Join;
         }
+        if !matches!(own.health, Health::Silent(_)) && own.peer_urls.contains(&seen.me.peer_url) {
+            let reason = "this machine's data is gone, and the cluster still thinks it is there; that takes half a minute to pass";
+            return wait("joining", reason);
+        }
         if !matches!(own.health, Health::Silent(_)) {
-            let reason = format!(
-                "another machine is called {}, or has this address, and is a member: give this one another `name` or `address`",
-                seen.me.name
-            );
+            let reason = format!("another machine is called {} and is a member: give this one another `name`", seen.me.name);
             return Step::Client(reason);
         }
         let why = format!("this machine is member {} and its data is gone", own.called());

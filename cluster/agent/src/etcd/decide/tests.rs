@@ -129,6 +129,9 @@ fn a_machine_without_its_data_takes_its_own_seat_again() {
     // The new disk has a new machine-id, and so another name.
     let me = Seat { name: "other".to_owned(), ..seat(1) };
     check(&Seen { me, live: live(members.clone()), ..fresh() }, "take Some(1)", "its data is gone");
+    let mut early = members.clone();
+    early[0].health = Health::Sick;
+    check(&Seen { live: live(early), ..fresh() }, "joining", "still thinks");
     members[1].health = Health::Sick;
     check(&Seen { live: live(members.clone()), ..fresh() }, "client", "while n2 is not well");
     members[1] = Member { learner: true, ..member(2, Health::Healthy) };
