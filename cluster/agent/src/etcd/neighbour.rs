@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::seen::{Neighbour, Seat};
@@ -24,6 +24,8 @@ const FRESH: &str = "cluster-agent: no data here, waiting for the others\n";
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest question or answer that is read, in bytes: a member list of dozens.
 const TALK_MAX: usize = 64 << 10;
+/// Most talks at a time; more wait.
+const TALKS_MAX: usize = 64;
 /// Pause after a connection could not be taken.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -45,10 +47,15 @@ impl Fresh {
     pub async fn listen(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}, the members' address"))?;
         Ok(Self(tokio::spawn(async move {
+            // Members that were founded a moment earlier knock all the time, and some of their connections say nothing.
+            let mut talks = JoinSet::new();
             loop {
+                while talks.try_join_next().is_some() {}
+                if talks.len() >= TALKS_MAX {
+                    talks.join_next().await;
+                }
                 match listener.accept().await {
-                    // One at a time is enough: each is over after a moment.
-                    Ok((stream, _)) => drop(timeout(PATIENCE, answer(stream)).await),
+                    Ok((stream, _)) => drop(talks.spawn(timeout(PATIENCE, answer(stream)))),
                     Err(error) => {
                         tracing::debug!(%error, "accepting");
                         tokio::time::sleep(PAUSE).await;
@@ -145,6 +152,20 @@ mod tests {
         for (url, said) in [("http://a:1", Neighbour::Knows), ("http://b:1", Neighbour::Awaits), ("http://c:1", Neighbour::Knows)] {
             assert_eq!(judge(&all, &seat(url)), said, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn one_who_says_nothing_does_not_keep_others_waiting() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let _fresh = Fresh::listen(address).await.unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..8 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let seat = Seat { name: "n1".to_owned(), peer_url: format!("http://{address}") };
+        assert_eq!(ask(&seat, &seat, None).await, Neighbour::Fresh);
     }
 
     #[tokio::test]

@@ -269,7 +269,7 @@ impl Lab {
             machine.boot();
         }
         for machine in &machines {
-            machine.until("member", "are well").await;
+            machine.until("member", &format!("all {} members are well", self.board.size)).await;
         }
         machines
     }
