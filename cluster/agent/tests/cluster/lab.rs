@@ -129,6 +129,8 @@ impl Machine {
 
     /// Starts the agent, as at boot.
     pub fn boot(&mut self) {
+        // What it said before it died is not true any more.
+        self.report = Report::alone("etcd");
         let engine = self.engine();
         self.engine = Some(tokio::spawn(async move {
             let never = engine.run().await;
