@@ -112,12 +112,16 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
             members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
         let (mut roster, mut neighbours) = (Err("not asked".to_owned()), BTreeMap::new());
         if answered.is_none() && !data && self.memory.members.is_empty() {
+            // From the second time on its members have been asked above.
+            let first = self.roster.is_none();
             roster = self.ask_roster(&seat).await;
             if let Ok(roster) = &roster {
                 self.memory.size = Some(roster.size);
-                answered =
-                    members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
-                        .await;
+                if first {
+                    answered =
+                        members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
+                            .await;
+                }
                 if answered.is_none() && roster.seats.len() == roster.size {
                     neighbours = ask_all(roster, &seat, files).await;
                 }
