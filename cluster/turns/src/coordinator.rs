@@ -7,8 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Notify};
 
 use crate::memory::Turn;
 use crate::{Kind, Reason, Refusal};
@@ -45,6 +44,8 @@ pub(crate) trait World: Send + Sync + 'static {
     fn announce(&self, why: Option<&Reason>) -> impl Future<Output = ()> + Send;
     /// Remembers a turn, or that there is none.
     fn remember(&self, turn: Option<&Turn>) -> Result<(), Reason>;
+    /// Time since the daemon started; never goes back.
+    fn clock(&self) -> Duration;
     /// Tells the daemon where this part is.
     fn report(&self, state: &'static str, reason: &str);
 }
@@ -63,10 +64,10 @@ pub(crate) enum Todo {
 }
 
 /// What has to be done. `held` is whether the lock is ours, as far as anybody knows; `granted_for` is how long ago we said yes.
-pub(crate) fn decide(turn: Option<&Turn>, boot_id: &str, held: bool, granted_for: Option<Duration>) -> Todo {
+pub(crate) fn decide(turn: Option<&Turn>, boot_id: &str, held: bool, granted_for: Duration) -> Todo {
     match turn {
         Some(turn) if turn.boot_id != boot_id => Todo::Settle,
-        Some(turn) if turn.granted && granted_for.is_some_and(|age| age < GRANT_GOOD_FOR) => Todo::AwaitReboot,
+        Some(turn) if turn.granted && granted_for < GRANT_GOOD_FOR => Todo::AwaitReboot,
         Some(_) => Todo::GiveUp,
         // A lock that this machine holds and knows nothing of: it may have been reinstalled meanwhile.
         None if held => Todo::Settle,
@@ -79,18 +80,21 @@ pub(crate) struct Coordinator<W> {
     pub(crate) world: W,
     boot_id: String,
     now: Mutex<Now>,
+    /// Something happened that has to be looked after.
+    pub(crate) asked: Notify,
 }
 
 struct Now {
     turn: Option<Turn>,
-    /// When we last said yes; after a restart of the daemon, when it started.
-    granted: Instant,
+    /// When we last said yes, on [`World::clock`]; after a restart of the daemon, when it started.
+    granted: Duration,
 }
 
 impl<W: World> Coordinator<W> {
     /// Goes on with the turn that was remembered.
     pub(crate) fn new(world: W, boot_id: &str, turn: Option<Turn>) -> Self {
-        Self { world, boot_id: boot_id.to_owned(), now: Mutex::new(Now { turn, granted: Instant::now() }) }
+        let granted = world.clock();
+        Self { world, boot_id: boot_id.to_owned(), now: Mutex::new(Now { turn, granted }), asked: Notify::new() }
     }
 
     /// "May this machine reboot?"
@@ -113,6 +117,7 @@ impl<W: World> Coordinator<W> {
                 self.world.report("waiting", &format!("this machine wants to reboot: {refusal}"));
             }
         }
+        self.asked.notify_one();
         result
     }
 
@@ -131,7 +136,7 @@ impl<W: World> Coordinator<W> {
         match self.leave(&turn).await {
             Ok(()) => {
                 now.turn = Some(Turn { granted: true, ..turn });
-                now.granted = Instant::now();
+                now.granted = self.world.clock();
                 Ok(())
             }
             Err(refusal) => {
@@ -173,8 +178,8 @@ impl<W: World> Coordinator<W> {
     pub(crate) async fn look_after(&self) -> bool {
         let mut now = self.now.lock().await;
         let held = self.world.extend().await;
-        let granted_for = now.granted.elapsed();
-        let todo = decide(now.turn.as_ref(), &self.boot_id, *held.as_ref().unwrap_or(&false), Some(granted_for));
+        let granted_for = self.world.clock().saturating_sub(now.granted);
+        let todo = decide(now.turn.as_ref(), &self.boot_id, *held.as_ref().unwrap_or(&false), granted_for);
         let done = match (todo, held) {
             (Todo::Nothing, Ok(_)) => {
                 self.world.report("idle", "no reboot is wanted");
@@ -235,4 +240,4 @@ impl<W: World> Coordinator<W> {
 
 #[cfg(test)]
 #[path = "coordinator_tests.rs"]
-mod tests;
+pub(crate) mod tests;

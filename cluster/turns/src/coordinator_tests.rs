@@ -7,23 +7,24 @@ use super::*;
 
 /// A machine and a cluster on which any call can fail.
 #[derive(Debug, Default)]
-struct Stage {
+pub(crate) struct Stage {
     calls: Vec<String>,
     /// Calls that fail, by name.
-    fails: BTreeSet<&'static str>,
+    pub(crate) fails: BTreeSet<&'static str>,
     /// The call by this number fails, counted from 0.
     fails_at: BTreeSet<usize>,
-    held: bool,
+    pub(crate) held: bool,
     leaving: bool,
     drained: bool,
     announced: Option<String>,
     file: Option<Turn>,
     unsteady: Vec<String>,
     report: String,
+    time: Duration,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Fake(Arc<Sync<Stage>>);
+pub(crate) struct Fake(Arc<Sync<Stage>>);
 
 impl Fake {
     fn call(&self, name: &'static str) -> Result<(), Reason> {
@@ -37,11 +38,11 @@ impl Fake {
         self.call(name).map_err(|reason| Refusal::new(kind, reason))
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Stage) -> T) -> T {
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Stage) -> T) -> T {
         look(&mut self.0.lock().unwrap())
     }
 
-    fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.with(|stage| std::mem::take(&mut stage.calls))
     }
 }
@@ -112,6 +113,10 @@ impl World for Fake {
         Ok(())
     }
 
+    fn clock(&self) -> Duration {
+        self.with(|stage| stage.time)
+    }
+
     fn report(&self, state: &'static str, reason: &str) {
         self.with(|stage| stage.report = format!("{state}: {reason}"));
     }
@@ -170,19 +175,19 @@ async fn whatever_fails_is_undone() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_turn_without_a_reboot_is_given_back() {
     let world = Fake::default();
     let coordinator = boot(&world, 1);
     coordinator.pre_reboot().await.unwrap();
-    tokio::time::advance(GRANT_GOOD_FOR - Duration::from_secs(1)).await;
+    world.with(|stage| stage.time += GRANT_GOOD_FOR - Duration::from_secs(1));
     assert!(coordinator.look_after().await);
     assert!(world.with(|stage| stage.held));
     // Whoever asks again still wants to.
     coordinator.pre_reboot().await.unwrap();
-    tokio::time::advance(GRANT_GOOD_FOR - Duration::from_secs(1)).await;
+    world.with(|stage| stage.time += GRANT_GOOD_FOR - Duration::from_secs(1));
     assert!(coordinator.look_after().await);
-    tokio::time::advance(Duration::from_secs(2)).await;
+    world.with(|stage| stage.time += Duration::from_secs(2));
     assert!(!coordinator.look_after().await);
     assert!(world.with(|stage| !stage.held && !stage.drained));
     // At once when the caller says so.
@@ -219,10 +224,10 @@ async fn a_second_reboot_that_is_refused_does_not_end_the_first() {
 #[test]
 fn what_there_is_to_do() {
     let turn = |boot_id: &str, granted| Turn { boot_id: boot_id.to_owned(), granted, units: Vec::new() };
-    let (soon, late) = (Some(Duration::from_secs(1)), Some(GRANT_GOOD_FOR));
+    let (soon, late) = (Duration::from_secs(1), GRANT_GOOD_FOR);
     for (turn, held, granted_for, todo) in [
-        (None, false, None, Todo::Nothing),
-        (None, true, None, Todo::Settle),
+        (None, false, late, Todo::Nothing),
+        (None, true, soon, Todo::Settle),
         (Some(turn("now", true)), true, soon, Todo::AwaitReboot),
         (Some(turn("now", true)), false, soon, Todo::AwaitReboot),
         (Some(turn("now", true)), true, late, Todo::GiveUp),
@@ -241,7 +246,7 @@ proptest! {
     /// Any call fails, the machine reboots and the daemon restarts at any time, and in the end nothing is held, drained or remembered.
     #[test]
     fn nothing_stays_behind(deeds in proptest::collection::vec(0..6_u8, 0..20), fails in proptest::collection::btree_set(0..200_usize, 0..40)) {
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             let world = Fake::default();
             world.with(|stage| stage.fails_at = fails);
             let mut number = 1;
@@ -264,7 +269,7 @@ proptest! {
                 }
             }
             world.with(|stage| stage.fails_at.clear());
-            tokio::time::advance(GRANT_GOOD_FOR).await;
+            world.with(|stage| stage.time += GRANT_GOOD_FOR);
             for _ in 0..3 {
                 coordinator.look_after().await;
             }

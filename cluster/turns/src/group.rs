@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Longest name of a group, in bytes.
-pub const GROUP_MAX: usize = 64;
+pub(crate) const GROUP_MAX: usize = 64;
 /// The group of a machine that was not told any.
-pub const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// Where locksmith keeps its semaphores.
 const LOCKSMITH: &str = "coreos.com/updateengine/rebootlock/";

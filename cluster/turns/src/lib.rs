@@ -21,6 +21,8 @@
 
 mod coordinator;
 mod drain;
+#[cfg(test)]
+mod etcd_tests;
 pub mod fleet_lock;
 mod group;
 mod hooks;

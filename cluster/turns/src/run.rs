@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster_store::{Access, Machine, Report};
 use tokio::net::UnixListener;
@@ -78,6 +78,7 @@ pub async fn run<D: Drain>(machine: Machine, etcd: Option<Access>, plan: Plan, d
         memory,
         hooks: hooks::FOLDER.into(),
         report,
+        started: Instant::now(),
         may_be_held: AtomicBool::new(true),
         waiting: std::sync::Mutex::default(),
     };
@@ -96,7 +97,10 @@ pub async fn run<D: Drain>(machine: Machine, etcd: Option<Access>, plan: Plan, d
 async fn look_after<W: World>(coordinator: &Coordinator<W>) -> Infallible {
     loop {
         let pause = if coordinator.look_after().await { LOOK_EVERY } else { LOOK_SELDOM };
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = coordinator.asked.notified() => {}
+        }
     }
 }
 

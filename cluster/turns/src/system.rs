@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster_store::{Access, Machine, Report};
 
@@ -38,6 +38,7 @@ pub(crate) struct System<D> {
     pub(crate) memory: Memory,
     pub(crate) hooks: PathBuf,
     pub(crate) report: Report,
+    pub(crate) started: Instant,
     /// A FleetLock server cannot be asked whether it holds our lock; until it was told once that we are steady, it may.
     pub(crate) may_be_held: AtomicBool,
     /// Since when this machine waits, in seconds since 1970, if the others were told.
@@ -153,6 +154,10 @@ impl<D: Drain> World for System<D> {
             Some(turn) => self.memory.save(turn),
             None => self.memory.forget(),
         }
+    }
+
+    fn clock(&self) -> Duration {
+        self.started.elapsed()
     }
 
     fn report(&self, state: &'static str, reason: &str) {
