@@ -118,7 +118,7 @@ fn every_problem_of_every_file_is_reported() {
       --> /etc/coreos/update.conf:1:1
        |
     1  | REBOOT_STRATEGY=rebot
-       | ^^^^^^^^^^^^^^^^^^^^^ did you mean `reboot`? known are: reboot, off, etcd-lock, best-effort
+       | ^^^^^^^^^^^^^^^^^^^^^ did you mean `reboot`? known are: reboot, off, etcd-lock, fleet-lock, best-effort
 
     error: `enabled` must be true or false
       --> /etc/slipway/updater.toml:1:11
@@ -186,12 +186,19 @@ fn one_wrong_file_makes_the_whole_configuration_unusable() {
 fn the_coreos_file_means_what_its_users_expect() {
     let strategy = |value: &str| loaded(&[(COREOS, &format!("REBOOT_STRATEGY={value}\n"))]).unwrap();
     let table =
-        [("reboot", Strategy::Immediate), ("\"off\"", Strategy::Off), ("etcd-lock", Strategy::Off), ("best-effort", Strategy::Immediate)];
+        [
+            ("reboot", Strategy::Immediate),
+            ("\"off\"", Strategy::Off),
+            ("etcd-lock", Strategy::EtcdLock),
+            ("fleet-lock", Strategy::FleetLock),
+            ("best-effort", Strategy::BestEffort),
+        ];
     for (value, expected) in table {
         assert_eq!(strategy(value).settings.reboot.strategy, expected, "{value}");
     }
-    assert!(strategy("etcd-lock").notes[0].contains("means `off` here"));
-    assert!(strategy("reboot").notes.is_empty());
+    for strategy in Strategy::ALL {
+        assert_eq!(local(&format!("[reboot]\nstrategy = {:?}\n", strategy.name())).settings.reboot.strategy == strategy, strategy != Strategy::Window);
+    }
 
     let text = "# comment\n\nGROUP=beta\nSERVER=disabled\nMACHINE_ALIAS=web 1\nLOCKSMITHD_REBOOT_WINDOW_START=Thu 23:30\n\
                 LOCKSMITHD_REBOOT_WINDOW_LENGTH=1h30m\n";
