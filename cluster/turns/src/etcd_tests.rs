@@ -43,7 +43,8 @@ impl Etcd {
         };
         let folder = tempfile::tempdir().unwrap();
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
-        let peers: Vec<String> = ports.iter().enumerate().map(|(index, (_, peer))| format!("n{}=http://127.0.0.1:{peer}", index + 1)).collect();
+        let peers: Vec<String> =
+            ports.iter().enumerate().map(|(index, (_, peer))| format!("n{}=http://127.0.0.1:{peer}", index + 1)).collect();
         let member = |(index, (client, peer)): (usize, &(u16, u16))| {
             let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
             Command::new(programs.join("etcd"))
@@ -106,7 +107,10 @@ async fn one_at_a_time_with_locksmiths_json_and_a_lease_for_the_holder() {
     let key = "coreos.com/updateengine/rebootlock/semaphore";
     assert_eq!(etcd.value(key).await.unwrap(), r#"{"semaphore":0,"max":1,"holders":["a"]}"#);
     let refusal = b.take().await.unwrap_err();
-    assert_eq!((refusal.kind, refusal.to_string().as_str()), (Kind::LockHeld, "name-of-a has the reboot lock of group default (1 at a time)"));
+    assert_eq!(
+        (refusal.kind, refusal.to_string().as_str()),
+        (Kind::LockHeld, "name-of-a has the reboot lock of group default (1 at a time)")
+    );
     b.release().await.unwrap();
     assert!(a.held().await.unwrap() && !b.held().await.unwrap(), "only the owner releases");
     a.release().await.unwrap();

@@ -87,6 +87,14 @@ impl fmt::Display for Group {
     }
 }
 
+impl std::str::FromStr for Group {
+    type Err = NotAGroup;
+
+    fn from_str(text: &str) -> Result<Self, NotAGroup> {
+        Self::new(text)
+    }
+}
+
 impl TryFrom<String> for Group {
     type Error = NotAGroup;
 

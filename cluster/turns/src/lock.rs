@@ -189,7 +189,11 @@ impl EtcdLock {
         let holding = self.group.holding();
         let notes = GetOptions::new().with_prefix().with_limit(KEYS_MAX);
         let both = Txn::new().and_then([TxnOp::get(self.group.semaphore(), None), TxnOp::get(holding.as_str(), Some(notes))]);
-        let mut look = Look { seen: Seen { semaphore: Semaphore::new(self.max), revision: 0, alive: BTreeSet::new() }, names: BTreeMap::new(), lease: 0 };
+        let mut look = Look {
+            seen: Seen { semaphore: Semaphore::new(self.max), revision: 0, alive: BTreeSet::new() },
+            names: BTreeMap::new(),
+            lease: 0,
+        };
         for (index, answer) in client.txn(both).await?.op_responses().into_iter().enumerate() {
             let TxnOpResponse::Get(answer) = answer else { continue };
             for kv in answer.kvs() {
@@ -306,7 +310,12 @@ fn picture(semaphores: &BTreeMap<String, String>, notes: &BTreeMap<String, Strin
         let holder = |id: String| {
             let note = notes.get(&format!("{}{id}", group.holding()));
             let known = note.and_then(|json| serde_json::from_str::<Note>(json).ok());
-            Holder { machine: known.as_ref().map(|note| note.machine.clone()), since: known.map(|note| note.since), dead: note.is_none(), id }
+            Holder {
+                machine: known.as_ref().map(|note| note.machine.clone()),
+                since: known.map(|note| note.since),
+                dead: note.is_none(),
+                id,
+            }
         };
         let holders = semaphore.holders.into_iter().map(holder).collect();
         groups.insert(group.clone(), GroupState { max: semaphore.max, holders, ..empty(&group) });
@@ -322,7 +331,14 @@ fn picture(semaphores: &BTreeMap<String, String>, notes: &BTreeMap<String, Strin
 }
 
 /// Says, or no longer says, that this machine waits.
-pub(crate) async fn announce(access: &Access, group: &Group, id: &str, name: &str, why: Option<(&Reason, u64)>, secs: i64) -> Result<(), Reason> {
+pub(crate) async fn announce(
+    access: &Access,
+    group: &Group,
+    id: &str,
+    name: &str,
+    why: Option<(&Reason, u64)>,
+    secs: i64,
+) -> Result<(), Reason> {
     let key = format!("{}{id}", group.waiting());
     let announcement = async {
         let mut client = connect(access).await?;

@@ -59,7 +59,8 @@ async fn leader_seen_by(member: &Access) -> Option<u64> {
 
 /// Whether etcd keeps its quorum without this machine.
 pub(crate) async fn may_leave(access: &Access, name: &str) -> Result<(), Refusal> {
-    let members = observe(access, name).await.map_err(|reason| Refusal::new(Kind::Unreachable, format!("nobody reboots while {reason}")))?;
+    let members =
+        observe(access, name).await.map_err(|reason| Refusal::new(Kind::Unreachable, format!("nobody reboots while {reason}")))?;
     quorum::may_leave(&members).map_err(|reason| Refusal::new(Kind::Quorum, reason))
 }
 

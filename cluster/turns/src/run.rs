@@ -60,9 +60,7 @@ pub async fn run<D: Drain>(machine: Machine, etcd: Option<Access>, plan: Plan, d
         (LockKind::Etcd, _, Some(access)) => {
             Lock::Etcd(EtcdLock::new(access.clone(), plan.group.clone(), &machine.id, &machine.name, plan.max))
         }
-        (LockKind::FleetLock, Some(url), _) => {
-            Lock::FleetLock(FleetLock::new(url, &machine.id, &plan.group).map_err(Error::Machine)?)
-        }
+        (LockKind::FleetLock, Some(url), _) => Lock::FleetLock(FleetLock::new(url, &machine.id, &plan.group).map_err(Error::Machine)?),
         (LockKind::FleetLock, None, _) => return Err(Error::Plan("`lock = \"fleet-lock\"` needs `url`".to_owned())),
     };
     let boot_id = std::fs::read_to_string(BOOT_ID).map_err(|error| Error::Machine(Reason::new(format!("{BOOT_ID}: {error}"))))?;

@@ -52,7 +52,8 @@ impl Semaphore {
         if json.len() > VALUE_MAX {
             return Err(NotASemaphore(format!("the semaphore has {} bytes, more than {VALUE_MAX}", json.len())));
         }
-        let written: Written = serde_json::from_slice(json).map_err(|error| NotASemaphore(format!("the semaphore makes no sense: {error}")))?;
+        let written: Written =
+            serde_json::from_slice(json).map_err(|error| NotASemaphore(format!("the semaphore makes no sense: {error}")))?;
         let mut semaphore = Self::new(written.max);
         for id in written.holders.unwrap_or_default() {
             if !semaphore.holders.contains(&id) {
@@ -112,7 +113,8 @@ pub struct Change {
 /// `id` wants the semaphore.
 #[must_use]
 pub fn take(seen: &Seen, id: &str) -> Taking {
-    let (alive, dropped): (Vec<String>, Vec<String>) = seen.semaphore.holders.iter().cloned().partition(|holder| seen.alive.contains(holder));
+    let (alive, dropped): (Vec<String>, Vec<String>) =
+        seen.semaphore.holders.iter().cloned().partition(|holder| seen.alive.contains(holder));
     if alive.iter().any(|holder| holder == id) {
         return Taking::Already;
     }

@@ -28,17 +28,16 @@ fn the_json_is_locksmiths() {
 #[test]
 fn what_is_no_semaphore_is_no_free_semaphore() {
     let large = format!(r#"{{"semaphore":1,"max":1,"holders":["{}"]}}"#, "a".repeat(VALUE_MAX));
-    for json in ["", "1", "{}", r#"{"max":1}"#, r#"{"semaphore":1,"max":-1,"holders":[]}"#, r#"{"semaphore":1,"max":1,"holders":[1]}"#, &large] {
+    for json in
+        ["", "1", "{}", r#"{"max":1}"#, r#"{"semaphore":1,"max":-1,"holders":[]}"#, r#"{"semaphore":1,"max":1,"holders":[1]}"#, &large]
+    {
         assert!(Semaphore::parse(json.as_bytes()).is_err(), "{json:.60}");
     }
 }
 
 #[test]
 fn one_at_a_time_and_as_often_as_one_likes() {
-    assert_eq!(
-        take(&seen(1, &[], &[]), "a"),
-        Taking::With(Change { becomes: seen(1, &["a"], &[]).semaphore, dropped: Vec::new() })
-    );
+    assert_eq!(take(&seen(1, &[], &[]), "a"), Taking::With(Change { becomes: seen(1, &["a"], &[]).semaphore, dropped: Vec::new() }));
     assert_eq!(take(&seen(1, &["a"], &["a"]), "a"), Taking::Already);
     assert_eq!(take(&seen(1, &["a"], &["a"]), "b"), Taking::Full { holders: vec!["a".to_owned()] });
 }

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each only parses, calls the library and prints.
 
+mod reboots;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -28,6 +30,7 @@ enum Command {
     Completions(completions::Args),
     #[command(after_help = man::examples(NAME))]
     Man(man::Args),
+    Reboots(reboots::Args),
 }
 
 /// Parses the command line, runs the subcommand and maps its result to an exit code.
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Command::Man(args) => args.write(Cli::command()).map(|told| ui.note(told)).map_err(anyhow::Error::from),
+        Command::Reboots(args) => runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(args.run(ui))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,4 +53,9 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One thread does it all: the daemon waits most of the time, and threads cost memory.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -28,10 +28,8 @@ async fn ask(server: &Router, method: &str, path: &str, header: Option<&str>, bo
     let answer = server.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
     let status = answer.status().as_u16();
     let bytes = axum::body::to_bytes(answer.into_body(), 64 * 1024).await.unwrap();
-    let text = serde_json::from_slice::<Failure>(&bytes).map_or_else(
-        |_| String::from_utf8_lossy(&bytes).into_owned(),
-        |failure| format!("{}: {}", failure.kind, failure.value),
-    );
+    let text = serde_json::from_slice::<Failure>(&bytes)
+        .map_or_else(|_| String::from_utf8_lossy(&bytes).into_owned(), |failure| format!("{}: {}", failure.kind, failure.value));
     (status, text)
 }
 

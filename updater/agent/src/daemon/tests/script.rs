@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::time::Virtual;
 use crate::daemon::host::{
-    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
-    TurnAnswer, VerifiedRelease, Wanted,
+    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot, TurnAnswer,
+    VerifiedRelease, Wanted,
 };
 use crate::machine::test_support::{booted, healthy, offer, release};
 
