@@ -1,7 +1,7 @@
 //! `[turns]` of the configuration.
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::Group;
 
@@ -16,7 +16,7 @@ pub struct Plan {
     /// Machines that may reboot at the same time, when this machine makes the semaphore of its group; later `cluster-agent reboots max`.
     pub max: u32,
     /// Base URL of the FleetLock server.
-    pub url: Option<Url>,
+    pub url: Option<String>,
 }
 
 /// Who keeps the lock.
@@ -45,14 +45,21 @@ impl Plan {
         if self.max == 0 || self.max > crate::semaphore::MAX_MAX {
             return Err(format!("`max` is {}; expected 1 to {}", self.max, crate::semaphore::MAX_MAX));
         }
-        match (&self.url, self.lock) {
-            (None, LockKind::FleetLock) => Err("`lock = \"fleet-lock\"` needs the server's base `url`".to_owned()),
-            (Some(_), LockKind::Etcd) => Err("`url` is for `lock = \"fleet-lock\"`".to_owned()),
-            (Some(url), _) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() => {
-                Err(format!("`url` is {url}; expected one such as \"https://locks.example.org\""))
+        match (self.base(), self.lock) {
+            (None, LockKind::FleetLock) if self.url.is_some() => {
+                Err("`url` has to be an address such as \"https://locks.example.org\"".to_owned())
             }
+            (None, LockKind::FleetLock) => Err("`lock = \"fleet-lock\"` needs the server's base `url`".to_owned()),
+            (_, LockKind::Etcd) if self.url.is_some() => Err("`url` is for `lock = \"fleet-lock\"`".to_owned()),
             _ => Ok(()),
         }
+    }
+
+    /// The server's address, if it is one.
+    pub(crate) fn base(&self) -> Option<Url> {
+        let url = Url::parse(self.url.as_deref()?).ok()?;
+        let good = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+        good.then_some(url)
     }
 }
 
@@ -81,6 +88,7 @@ mod tests {
             (r#"{"lock":"fleet-lock"}"#, "needs"),
             (r#"{"url":"https://x"}"#, "fleet-lock"),
             (r#"{"lock":"fleet-lock","url":"file:///x"}"#, "https"),
+            (r#"{"lock":"fleet-lock","url":"locks"}"#, "https"),
             (r#"{"lock":"fleet-lock","url":"https://x?a=b"}"#, "https"),
             (r#"{"lock":"none"}"#, "none"),
             (r#"{"grup":"x"}"#, "grup"),

@@ -55,12 +55,12 @@ pub enum Error {
 /// It cannot begin, or the socket is lost. Trouble with etcd, Docker or a lock server is none: it is reported, and waited for.
 pub async fn run<D: Drain>(machine: Machine, etcd: Option<Access>, plan: Plan, drain: D, report: Report) -> Result<Infallible, Error> {
     plan.check().map_err(Error::Plan)?;
-    let lock = match (plan.lock, &plan.url, &etcd) {
+    let lock = match (plan.lock, plan.base(), &etcd) {
         (LockKind::Etcd, _, None) => return Err(Error::NoEtcd),
         (LockKind::Etcd, _, Some(access)) => {
             Lock::Etcd(EtcdLock::new(access.clone(), plan.group.clone(), &machine.id, &machine.name, plan.max))
         }
-        (LockKind::FleetLock, Some(url), _) => Lock::FleetLock(FleetLock::new(url, &machine.id, &plan.group).map_err(Error::Machine)?),
+        (LockKind::FleetLock, Some(url), _) => Lock::FleetLock(FleetLock::new(&url, &machine.id, &plan.group).map_err(Error::Machine)?),
         (LockKind::FleetLock, None, _) => return Err(Error::Plan("`lock = \"fleet-lock\"` needs `url`".to_owned())),
     };
     let boot_id = std::fs::read_to_string(BOOT_ID).map_err(|error| Error::Machine(Reason::new(format!("{BOOT_ID}: {error}"))))?;

@@ -15,7 +15,7 @@ use crate::health::http::exchange;
 use crate::sandbox::messages::presentable;
 
 /// Where `cluster-agent` listens.
-pub const SOCKET: &str = "/run/cluster-agent/turns.sock";
+pub(crate) const SOCKET: &str = "/run/cluster-agent/turns.sock";
 /// How long the answer may take: before it is yes, what runs here may have to find another place.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The group is for `cluster-agent` to know.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
-use url::Url;
+use reqwest::{Client, Url};
 
 use super::{ClientParams, Failure, HEADER, PRE_REBOOT, Request, STEADY_STATE};
 use crate::{Group, Kind, Reason, Refusal};
