@@ -130,7 +130,7 @@ fn every_problem_of_every_file_is_reported() {
       --> /etc/slipway/updater.toml:3:12
        |
     3  | strategy = "imediate"
-       |            ^^^^^^^^^^ did you mean "immediate"? known are: immediate, window, off
+       |            ^^^^^^^^^^ did you mean "immediate"? known are: immediate, window, etcd-lock, fleet-lock, best-effort, off
     "#);
 }
 

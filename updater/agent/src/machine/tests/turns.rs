@@ -167,7 +167,9 @@ fn who_cancels_gives_the_turn_up() {
     for answer in [None, Some(refused("n2 has it"))] {
         let mut bench = Bench::with(settled("1.0.0"), turns(Strategy::EtcdLock));
         bench.stage("1.1.0");
-        answer.map(|answer| bench.feed(answer));
+        if let Some(answer) = answer {
+            bench.feed(answer);
+        }
         assert_eq!(deeds(&bench.feed(Input::Cancel)), ["cancel work", "give up turn", "discard b"]);
     }
 }
