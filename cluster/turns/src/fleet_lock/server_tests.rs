@@ -112,3 +112,28 @@ async fn the_client_understands_the_server() {
     let _ = serving.await;
     assert_eq!(client.take().await.unwrap_err().kind, Kind::Unreachable, "silence is no yes");
 }
+
+#[tokio::test]
+async fn a_plain_http_1_0_client_on_the_socket_gets_an_answer_and_its_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("turns.sock");
+    let (world, server) = server();
+    let serving = tokio::spawn(axum::serve(tokio::net::UnixListener::bind(&socket).unwrap(), server).into_future());
+    let ask = async || {
+        let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        let body = body(ID, "default");
+        let length = body.len();
+        let head = format!("POST {PRE_REBOOT} HTTP/1.0\r\nHost: localhost\r\n{HEADER}: true\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let yes = ask().await;
+    assert!(yes.starts_with("HTTP/1.0 200 ") && yes.ends_with("\r\n\r\n"), "{yes}");
+    world.with(|stage| stage.fails = BTreeSet::from(["take"]));
+    let no = ask().await;
+    assert!(no.starts_with("HTTP/1.0 409 ") && no.ends_with(r#"{"kind":"lock_held","value":"take failed"}"#), "{no}");
+    serving.abort();
+}
