@@ -74,6 +74,8 @@ choice! {
     pub enum RebootStrategy {
         /// Boots when it holds the lock in etcd.
         EtcdLock = "etcd-lock",
+        /// Boots when a FleetLock server lets it.
+        FleetLock = "fleet-lock",
         /// Boots at once.
         Reboot = "reboot",
         /// Waits for a person.
