@@ -171,6 +171,7 @@ impl<W: World> Coordinator<W> {
                 self.give_up(&mut now).await
             }
         };
+        self.asked.notify_one();
         done.map_err(|reason| Refusal::new(Kind::NotSteady, reason))
     }
 

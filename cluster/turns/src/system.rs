@@ -9,6 +9,7 @@ use cluster_store::{Access, Machine, Report};
 
 use crate::coordinator::World;
 use crate::fleet_lock::FleetLock;
+use crate::fleet_lock::client::install_cryptography;
 use crate::lock::{EtcdLock, announce, seconds_now};
 use crate::memory::{Memory, Turn};
 use crate::{Drain, Group, Kind, Reason, Refusal, hooks, leaving, members, units};
@@ -167,6 +168,7 @@ impl<D: Drain> World for System<D> {
 
 /// Whether Docker answers.
 async fn docker() -> Result<(), String> {
+    install_cryptography();
     let ask = async {
         let client = reqwest::Client::builder().unix_socket(DOCKER.0).no_proxy().timeout(DOCKER_PATIENCE).build()?;
         client.get("http://localhost/_ping").send().await

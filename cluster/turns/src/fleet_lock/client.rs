@@ -29,8 +29,7 @@ impl FleetLock {
     /// # Errors
     /// HTTP cannot be spoken at all: no certificates on this machine, for instance.
     pub fn new(base: &Url, id: &str, group: &Group) -> Result<Self, Reason> {
-        // Fails when it was installed before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_cryptography();
         let client = Client::builder()
             .user_agent(concat!("slipway-cluster-agent/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -84,6 +83,12 @@ impl FleetLock {
             Err(_) => unreachable(format!("answers {status}, which is not FleetLock")),
         })
     }
+}
+
+/// HTTP clients cannot be made without it, not even those that do without TLS.
+pub(crate) fn install_cryptography() {
+    // Fails when it was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// An error and its causes on one line.
