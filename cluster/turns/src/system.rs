@@ -125,7 +125,7 @@ impl<D: Drain> World for System<D> {
             Err(reason) => missing.push(reason.to_string()),
         }
         if before.iter().any(|unit| unit == DOCKER.1) {
-            missing.extend(docker().await.err());
+            missing.extend(docker(DOCKER.0).await.err());
         }
         // They may take long, and are for a machine that has the rest.
         if missing.is_empty() {
@@ -166,16 +166,41 @@ impl<D: Drain> World for System<D> {
     }
 }
 
-/// Whether Docker answers.
-async fn docker() -> Result<(), String> {
+/// Whether Docker answers on its socket.
+async fn docker(socket: &str) -> Result<(), String> {
     install_cryptography();
     let ask = async {
-        let client = reqwest::Client::builder().unix_socket(DOCKER.0).no_proxy().timeout(DOCKER_PATIENCE).build()?;
+        let client = reqwest::Client::builder().unix_socket(socket).no_proxy().timeout(DOCKER_PATIENCE).build()?;
         client.get("http://localhost/_ping").send().await
     };
     match ask.await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("Docker answers {}", answer.status())),
         Err(error) => Err(format!("Docker does not answer: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn docker_is_there_when_it_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock").to_string_lossy().into_owned();
+        assert!(docker(&socket).await.unwrap_err().contains("does not answer"));
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        for (status, well) in [("200 OK", true), ("503 Service Unavailable", false)] {
+            let answer = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+                // Until the other side has read it.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            };
+            let (seen, ()) = tokio::join!(docker(&socket), answer);
+            assert_eq!(seen.is_ok(), well, "{status}: {seen:?}");
+        }
     }
 }
