@@ -1,5 +1,8 @@
 //! The lock and the members on a real etcd. The folder of its programs is in `SLIPWAY_TEST_ETCD`; without it these tests are passed over.
 
+#![allow(clippy::disallowed_methods, reason = "members of etcd are processes")]
+#![allow(clippy::print_stdout, reason = "a test that is passed over says so")]
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
