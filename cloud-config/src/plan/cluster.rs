@@ -120,7 +120,10 @@ fn window(builder: &mut Builder<'_>, coreos: &CoreOs) {
     let (days, time) = day_and_time(start.reveal());
     let days = days.map(|day| format!("days = [\"{day}\"]\n")).unwrap_or_default();
     let strategy = match coreos.update.as_ref().and_then(|update| update.reboot_strategy.as_ref()) {
-        Some(Located { value: RebootStrategy::Off | RebootStrategy::EtcdLock | RebootStrategy::FleetLock, .. }) => "",
+        Some(Located {
+            value: RebootStrategy::Off | RebootStrategy::EtcdLock | RebootStrategy::FleetLock | RebootStrategy::BestEffort,
+            ..
+        }) => "",
         _ => "strategy = \"window\"\n",
     };
     let text = format!("[reboot]\n{strategy}\n[[reboot.window]]\n{days}start = \"{time}\"\nlength = \"{seconds}s\"\n");

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::boot::{self, Loader, Services, SystemBus};
 use crate::daemon::host::{
     Access, Booted, CheckAnswer, CheckReport, Event, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal,
-    Report, Slot, VerifiedRelease, Wanted,
+    Report, Slot, TurnAnswer, VerifiedRelease, Wanted,
 };
 use crate::disk::{self, Disk};
 use crate::health;
@@ -19,6 +19,7 @@ use crate::sandbox::messages::{FetchAnswer, OmahaAsk, presentable};
 use crate::sandbox::{FetchedFrames, Fetcher, Sources, Workers};
 use crate::slot::Facts;
 use crate::stage::{self, DiskSlot, Frames, Passive, Places};
+use crate::turn;
 
 /// Longest wish of a server for the time until the next check.
 const POLL_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -46,6 +47,8 @@ pub struct Layout {
     pub state: PathBuf,
     /// Devices, for terminals.
     pub dev: PathBuf,
+    /// Where `cluster-agent` is asked for a turn.
+    pub turns: PathBuf,
 }
 
 impl Default for Layout {
@@ -60,6 +63,7 @@ impl Default for Layout {
             health: health::REPORT.into(),
             state: "/var/lib/slipway/updater".into(),
             dev: "/dev".into(),
+            turns: turn::SOCKET.into(),
         }
     }
 }
@@ -247,6 +251,14 @@ impl<S: Services> Host for SystemHost<S> {
 
     async fn reboot(&self) -> Result<(), Failure> {
         self.services.reboot("an update of the operating system").await
+    }
+
+    async fn take_turn(&self) -> TurnAnswer {
+        turn::take(&self.layout.turns, &self.booted.machine_id).await
+    }
+
+    async fn give_up_turn(&self) {
+        turn::give_up(&self.layout.turns, &self.booted.machine_id).await;
     }
 
     async fn health(&self, plan: &HealthPlan) -> HealthReport {

@@ -18,6 +18,7 @@
 //! | [`stage`], [`slot`] | a release becomes the content of the passive slot |
 //! | [`disk`] | the one door to what must survive a power cut |
 //! | [`boot`], [`health`], [`metrics`] | boot loader and logind, the health gate, figures |
+//! | `turn` | asks `cluster-agent` for a turn to reboot |
 
 pub mod boot;
 pub mod cli;
@@ -35,6 +36,7 @@ pub mod slot;
 pub mod stage;
 pub mod store;
 pub mod tuf_client;
+mod turn;
 #[cfg(test)]
 mod twin;
 pub mod why;

@@ -36,8 +36,8 @@ impl Client {
         judged(self.proxy.apply(despite_quarantine).await)
     }
 
-    pub(super) async fn reboot(&self) -> anyhow::Result<()> {
-        judged(self.proxy.reboot().await)
+    pub(super) async fn reboot(&self, now: bool) -> anyhow::Result<()> {
+        judged(if now { self.proxy.reboot_now().await } else { self.proxy.reboot().await })
     }
 
     pub(super) async fn rollback(&self) -> anyhow::Result<u64> {

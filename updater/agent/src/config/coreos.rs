@@ -4,10 +4,9 @@
 //! | --- | --- |
 //! | `GROUP` | `group` |
 //! | `SERVER` | `server`, without a trailing `/v1/update`; `disabled` switches updates off |
-//! | `REBOOT_STRATEGY=reboot`, `best-effort` | `reboot.strategy = "immediate"` |
-//! | `REBOOT_STRATEGY=off` | `reboot.strategy = "off"` |
-//! | `REBOOT_STRATEGY=etcd-lock` | `reboot.strategy = "off"`: without the cluster's reboot turns, waiting is the safe half of it |
-//! | `LOCKSMITHD_REBOOT_WINDOW_START`, `_LENGTH` | a window, and `reboot.strategy = "window"` |
+//! | `REBOOT_STRATEGY=reboot` | `reboot.strategy = "immediate"` |
+//! | `REBOOT_STRATEGY=off`, `etcd-lock`, `fleet-lock`, `best-effort` | `reboot.strategy` of the same name |
+//! | `LOCKSMITHD_REBOOT_WINDOW_START`, `_LENGTH` | a window, and `reboot.strategy = "window"` instead of `"immediate"` |
 
 use std::ops::Range;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::machine::window::Window;
 
 const START: &str = "LOCKSMITHD_REBOOT_WINDOW_START";
 const LENGTH: &str = "LOCKSMITHD_REBOOT_WINDOW_LENGTH";
-const STRATEGIES: [&str; 4] = ["reboot", "off", "etcd-lock", "best-effort"];
+const STRATEGIES: [&str; 5] = ["reboot", "off", "etcd-lock", "fleet-lock", "best-effort"];
 
 /// Applies the file. Keys of other programs are passed over: the file is shared with them.
 pub(super) fn apply(name: &str, text: &str, into: &mut Loaded) -> Vec<Diagnostic> {
@@ -53,7 +52,7 @@ pub(super) fn apply(name: &str, text: &str, into: &mut Loaded) -> Vec<Diagnostic
         let result = match key.trim() {
             "GROUP" => set_group(value, into).map(|()| into.came_from("group", name, line)),
             "SERVER" => set_server(value, into).map(|key| into.came_from(key, name, line)),
-            "REBOOT_STRATEGY" => set_strategy(value, name, into).map(|()| into.came_from("reboot.strategy", name, line)),
+            "REBOOT_STRATEGY" => set_strategy(value, into).map(|()| into.came_from("reboot.strategy", name, line)),
             START => window_start(value).map(|found| start = Some((found, span.clone(), line))),
             LENGTH => duration(Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600))(value).map(|found| length = Some(found)),
             _ => Ok(()),
@@ -81,20 +80,13 @@ fn set_server(value: &str, into: &mut Loaded) -> Result<&'static str, String> {
     Ok("server")
 }
 
-fn set_strategy(value: &str, name: &str, into: &mut Loaded) -> Result<(), String> {
+fn set_strategy(value: &str, into: &mut Loaded) -> Result<(), String> {
     into.settings.reboot.strategy = match value {
         "reboot" => Strategy::Immediate,
         "off" => Strategy::Off,
-        "best-effort" => {
-            into.notes.push(format!("{name}: `best-effort` reboots at once here: this updater takes no reboot turns through etcd"));
-            Strategy::Immediate
-        }
-        "etcd-lock" => {
-            into.notes.push(format!(
-                "{name}: `etcd-lock` means `off` here: this updater takes no reboot turns through etcd, so it waits for whoever does to reboot the machine"
-            ));
-            Strategy::Off
-        }
+        "etcd-lock" => Strategy::EtcdLock,
+        "fleet-lock" => Strategy::FleetLock,
+        "best-effort" => Strategy::BestEffort,
         other => {
             let meant = nearest(other, STRATEGIES).map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
             return Err(format!("{meant}known are: {}", STRATEGIES.join(", ")));

@@ -71,7 +71,7 @@ impl Loaded {
             ("check.jitter", Shown(settings.check.jitter).to_string()),
             ("check.first", Shown(settings.check.first).to_string()),
             ("check.metadata", Shown(settings.check.metadata).to_string()),
-            ("reboot.strategy", strategy_text(settings.reboot.strategy).to_owned()),
+            ("reboot.strategy", settings.reboot.strategy.name().to_owned()),
             ("reboot.timezone", settings.reboot.windows.zone.iana_name().unwrap_or("UTC").to_owned()),
             ("reboot.window", text(Some(windows.join(", ")).filter(|windows| !windows.is_empty()))),
             ("reboot.wait-for-users", Shown(settings.reboot.wait_for_users).to_string()),
@@ -104,14 +104,6 @@ impl Loaded {
             problem("reboot.window", "there are too many windows", "a week has 168 hours");
         }
         problems
-    }
-}
-
-fn strategy_text(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Immediate => "immediate",
-        Strategy::Window => "window",
-        Strategy::Off => "off",
     }
 }
 

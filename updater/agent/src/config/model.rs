@@ -70,7 +70,7 @@ pub struct CheckPlan {
 pub struct RebootPlan {
     /// At once, in windows, or never by itself.
     pub strategy: Strategy,
-    /// The windows of [`Strategy::Window`].
+    /// The windows of [`Strategy::Window`]; where there are any, also of the strategies that take turns.
     pub windows: Windows,
     /// How long to wait for people who are logged in; zero does not look.
     pub wait_for_users: Duration,
@@ -84,8 +84,39 @@ pub enum Strategy {
     Immediate,
     /// Inside one of the configured windows.
     Window,
+    /// When it is this machine's turn, which `cluster-agent` finds out through etcd.
+    EtcdLock,
+    /// When it is this machine's turn, which `cluster-agent` finds out from a FleetLock server. To the updater it is the same as
+    /// [`Strategy::EtcdLock`]: the configuration of `cluster-agent` says who keeps the lock.
+    FleetLock,
+    /// As the two before, and at once on a machine without `cluster-agent`.
+    BestEffort,
     /// Never by itself: whoever reboots the machine starts the release.
     Off,
+}
+
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 6] = [Self::Immediate, Self::Window, Self::EtcdLock, Self::FleetLock, Self::BestEffort, Self::Off];
+
+    /// Its name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Window => "window",
+            Self::EtcdLock => "etcd-lock",
+            Self::FleetLock => "fleet-lock",
+            Self::BestEffort => "best-effort",
+            Self::Off => "off",
+        }
+    }
+
+    /// Whether the machine asks `cluster-agent` before it reboots.
+    #[must_use]
+    pub fn takes_turns(self) -> bool {
+        matches!(self, Self::EtcdLock | Self::FleetLock | Self::BestEffort)
+    }
 }
 
 impl Default for Settings {

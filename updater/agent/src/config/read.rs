@@ -211,12 +211,10 @@ impl<'t> File<'t, '_> {
 }
 
 pub(super) fn strategy(text: &str) -> Result<Strategy, String> {
-    match text {
-        "immediate" => Ok(Strategy::Immediate),
-        "window" => Ok(Strategy::Window),
-        "off" => Ok(Strategy::Off),
-        _ => {
-            let known = ["immediate", "window", "off"];
+    match Strategy::ALL.into_iter().find(|strategy| strategy.name() == text) {
+        Some(strategy) => Ok(strategy),
+        None => {
+            let known = Strategy::ALL.map(Strategy::name);
             let meant = super::diagnostic::nearest(text, known).map(|word| format!("did you mean \"{word}\"? ")).unwrap_or_default();
             Err(format!("{meant}known are: {}", known.join(", ")))
         }

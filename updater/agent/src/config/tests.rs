@@ -118,7 +118,7 @@ fn every_problem_of_every_file_is_reported() {
       --> /etc/coreos/update.conf:1:1
        |
     1  | REBOOT_STRATEGY=rebot
-       | ^^^^^^^^^^^^^^^^^^^^^ did you mean `reboot`? known are: reboot, off, etcd-lock, best-effort
+       | ^^^^^^^^^^^^^^^^^^^^^ did you mean `reboot`? known are: reboot, off, etcd-lock, fleet-lock, best-effort
 
     error: `enabled` must be true or false
       --> /etc/slipway/updater.toml:1:11
@@ -130,7 +130,7 @@ fn every_problem_of_every_file_is_reported() {
       --> /etc/slipway/updater.toml:3:12
        |
     3  | strategy = "imediate"
-       |            ^^^^^^^^^^ did you mean "immediate"? known are: immediate, window, off
+       |            ^^^^^^^^^^ did you mean "immediate"? known are: immediate, window, etcd-lock, fleet-lock, best-effort, off
     "#);
 }
 
@@ -185,13 +185,24 @@ fn one_wrong_file_makes_the_whole_configuration_unusable() {
 #[test]
 fn the_coreos_file_means_what_its_users_expect() {
     let strategy = |value: &str| loaded(&[(COREOS, &format!("REBOOT_STRATEGY={value}\n"))]).unwrap();
-    let table =
-        [("reboot", Strategy::Immediate), ("\"off\"", Strategy::Off), ("etcd-lock", Strategy::Off), ("best-effort", Strategy::Immediate)];
+    let table = [
+        ("reboot", Strategy::Immediate),
+        ("\"off\"", Strategy::Off),
+        ("etcd-lock", Strategy::EtcdLock),
+        ("fleet-lock", Strategy::FleetLock),
+        ("best-effort", Strategy::BestEffort),
+    ];
     for (value, expected) in table {
         assert_eq!(strategy(value).settings.reboot.strategy, expected, "{value}");
     }
-    assert!(strategy("etcd-lock").notes[0].contains("means `off` here"));
-    assert!(strategy("reboot").notes.is_empty());
+    // A window alone needs one.
+    for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Window) {
+        assert_eq!(local(&format!("[reboot]\nstrategy = {:?}\n", strategy.name())).settings.reboot.strategy, strategy);
+    }
+    // And a window does not end the turns.
+    let text = "REBOOT_STRATEGY=etcd-lock\nLOCKSMITHD_REBOOT_WINDOW_START=02:00\nLOCKSMITHD_REBOOT_WINDOW_LENGTH=1h\n";
+    let both = loaded(&[(COREOS, text)]).unwrap().settings.reboot;
+    assert_eq!((both.strategy, both.windows.list.len()), (Strategy::EtcdLock, 1));
 
     let text = "# comment\n\nGROUP=beta\nSERVER=disabled\nMACHINE_ALIAS=web 1\nLOCKSMITHD_REBOOT_WINDOW_START=Thu 23:30\n\
                 LOCKSMITHD_REBOOT_WINDOW_LENGTH=1h30m\n";

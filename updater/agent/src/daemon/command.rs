@@ -15,8 +15,11 @@ pub enum Request {
         /// Although this version failed here before.
         despite_quarantine: Option<Version>,
     },
-    /// The reboot now.
-    Reboot,
+    /// The reboot.
+    Reboot {
+        /// At once, without a turn even where machines take turns.
+        now: bool,
+    },
     /// The other slot.
     Rollback,
     /// None of this now.

@@ -403,8 +403,21 @@ pub struct HealthPlan {
     pub ignore: Vec<String>,
 }
 
+/// What `cluster-agent` says to the wish to reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnAnswer {
+    /// It is this machine's turn.
+    Granted,
+    /// It is not, and why.
+    Refused(String),
+    /// There is no `cluster-agent` on this machine, as far as anybody can see.
+    NoAgent(String),
+    /// It does not answer, or nothing that could be understood. That is no yes.
+    NoAnswer(String),
+}
+
 /// The machine as the daemon sees it. Calls are made one at a time, except that [`Host::ping`], [`Host::report`],
-/// [`Host::logged_in_users`] and [`Host::warn_users`] may run beside another call. No call touches the active slot.
+/// [`Host::logged_in_users`], [`Host::warn_users`] and [`Host::give_up_turn`] may run beside another call. No call touches the active slot.
 #[allow(async_fn_in_trait, reason = "the daemon runs on one thread; its futures need not be Send")]
 pub trait Host {
     /// What is running; constant for the life of the process.
@@ -443,6 +456,12 @@ pub trait Host {
 
     /// Reboots in an orderly manner. Returns when the reboot is under way.
     async fn reboot(&self) -> Result<(), Failure>;
+
+    /// Asks `cluster-agent` whether it is this machine's turn to reboot. It may first make the others ready for it, which takes a while.
+    async fn take_turn(&self) -> TurnAnswer;
+
+    /// Tells `cluster-agent` that this machine does not want to reboot any more. Without an answer, the turn ends by itself.
+    async fn give_up_turn(&self);
 
     /// Runs the health gate and waits for its result. That the gate could not run is a failed gate.
     async fn health(&self, plan: &HealthPlan) -> HealthReport;

@@ -53,6 +53,8 @@ struct Jobs<'h> {
     users: Option<Job<'h>>,
     ping: Option<Job<'h>>,
     warning: Option<std::pin::Pin<Box<dyn Future<Output = ()> + 'h>>>,
+    /// A turn that is being given up.
+    give_up: Option<std::pin::Pin<Box<dyn Future<Output = ()> + 'h>>>,
     progress: watch::Sender<(u64, u64)>,
 }
 
@@ -60,7 +62,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
     /// Runs until `shutdown` is done. `reload` says when to read the configuration again.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>, mut reload: mpsc::Receiver<()>) {
         let (progress, mut progressed) = watch::channel((0, 0));
-        let mut jobs = Jobs { work: None, report: None, users: None, ping: None, warning: None, progress };
+        let mut jobs = Jobs { work: None, report: None, users: None, ping: None, warning: None, give_up: None, progress };
         let mut shutdown = std::pin::pin!(shutdown);
         self.read_settings(&mut jobs);
         self.feed(Input::Start, &mut jobs);
@@ -84,6 +86,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                 input = maybe(&mut jobs.users) => { jobs.users = None; input }
                 input = maybe(&mut jobs.ping) => { jobs.ping = None; input }
                 () = maybe(&mut jobs.warning) => { jobs.warning = None; continue }
+                () = maybe(&mut jobs.give_up) => { jobs.give_up = None; continue }
                 Some(command) = self.commands.recv() => { self.command(command, &mut jobs); continue }
                 Some(()) = reload.recv() => { self.read_settings(&mut jobs); continue }
                 Ok(()) = progressed.changed() => {
@@ -145,7 +148,16 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                         effects.extend(self.machine.step(input, self.clock.now()).unwrap_or_default());
                     }
                     tracing::debug!(?work, "begin");
-                    jobs.work = Some(work::begin(self.host, &self.machine, work, jobs.progress.clone()));
+                    // A turn that is asked for while the one before is being given up must not be taken for that one.
+                    let first = if work == crate::machine::Work::TakeTurn { jobs.give_up.take() } else { None };
+                    let job = work::begin(self.host, &self.machine, work, jobs.progress.clone());
+                    jobs.work = Some(match first {
+                        Some(first) => Box::pin(async move {
+                            first.await;
+                            job.await
+                        }),
+                        None => job,
+                    });
                 }
                 Effect::CancelWork => jobs.work = None,
                 Effect::Report(event) => jobs.report = Some(work::report(self.host, &self.machine, event)),
@@ -153,6 +165,10 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                 Effect::AskUsers => {
                     let host = self.host;
                     jobs.users = Some(Box::pin(async move { Input::Users(host.logged_in_users().await) }));
+                }
+                Effect::GiveUpTurn => {
+                    let host = self.host;
+                    jobs.give_up = Some(Box::pin(async move { host.give_up_turn().await }));
                 }
                 Effect::WarnUsers(text) => {
                     tracing::info!("{text}");
@@ -217,7 +233,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
             }
             Request::Check => Input::Check,
             Request::Apply { despite_quarantine } => Input::Apply { despite_quarantine },
-            Request::Reboot => Input::Reboot,
+            Request::Reboot { now } => Input::Reboot { now },
             Request::Rollback => Input::Rollback,
             Request::Cancel => Input::Cancel,
         };

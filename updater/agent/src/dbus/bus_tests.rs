@@ -30,7 +30,8 @@ const OPEN: &str = r#"<policy context="default"><allow send_destination="org.sli
 /// `nobody`, everywhere.
 const SOMEBODY: u32 = 65_534;
 /// Every method that changes something, as `dbus-send` wants it.
-const DEEDS: [&[&str]; 6] = [&["Check"], &["Apply", "string:"], &["Apply", "string:1.2.3"], &["Reboot"], &["Rollback"], &["Cancel"]];
+const DEEDS: [&[&str]; 7] =
+    [&["Check"], &["Apply", "string:"], &["Apply", "string:1.2.3"], &["Reboot"], &["RebootNow"], &["Rollback"], &["Cancel"]];
 
 struct Bus {
     process: Child,

@@ -14,6 +14,8 @@ pub trait Updater {
     /// See [`super::Updater`].
     fn reboot(&self) -> Result<(), UpdaterError>;
     /// See [`super::Updater`].
+    fn reboot_now(&self) -> Result<(), UpdaterError>;
+    /// See [`super::Updater`].
     fn rollback(&self) -> Result<u64, UpdaterError>;
     /// See [`super::Updater`].
     fn cancel(&self) -> Result<(), UpdaterError>;

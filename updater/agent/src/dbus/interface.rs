@@ -85,10 +85,20 @@ impl Updater {
         self.begin(Request::Apply { despite_quarantine }).await
     }
 
-    /// Reboots into what is staged, now.
+    /// Reboots into what is staged; where machines take turns, when it is this one's.
     async fn reboot(&self, #[zbus(header)] header: Header<'_>, #[zbus(connection)] connection: &Connection) -> Result<(), UpdaterError> {
         authority::allow(connection, &header, Action::Reboot).await?;
-        self.begin(Request::Reboot).await.map(drop)
+        self.begin(Request::Reboot { now: false }).await.map(drop)
+    }
+
+    /// Reboots into what is staged at once, without a turn.
+    async fn reboot_now(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), UpdaterError> {
+        authority::allow(connection, &header, Action::Reboot).await?;
+        self.begin(Request::Reboot { now: true }).await.map(drop)
     }
 
     /// Goes back to the other slot, with a reboot and a trial.

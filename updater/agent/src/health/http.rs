@@ -27,9 +27,14 @@ pub(super) async fn tcp(address: &str, path: &str, patience: Duration) -> Result
     timeout(patience, ask).await.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
 }
 
-async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> Result<(u16, String), String> {
+async fn get(stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> Result<(u16, String), String> {
+    exchange(stream, &format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")).await
+}
+
+/// Sends `request` as it is; answers with status and body.
+pub(crate) async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Result<(u16, String), String> {
     let broken = |error: std::io::Error| format!("the connection broke: {error}");
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes()).await.map_err(broken)?;
+    stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let mut bytes = Vec::new();
     stream.take(MAX_BYTES).read_to_end(&mut bytes).await.map_err(broken)?;
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| "an answer that is not HTTP".to_owned())

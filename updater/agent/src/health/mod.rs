@@ -7,7 +7,7 @@ pub mod before;
 mod docker;
 mod etcd;
 mod gate;
-mod http;
+pub(crate) mod http;
 mod journal;
 mod own;
 mod process;

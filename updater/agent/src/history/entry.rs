@@ -51,6 +51,8 @@ pub enum What {
     Discarded,
     /// Something that an operator must look at.
     Alarm,
+    /// A staged release waits for other machines.
+    Waiting,
     /// A line a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -73,6 +75,7 @@ impl What {
             Self::Operator => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0a",
             Self::Discarded => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0b",
             Self::Alarm => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0c",
+            Self::Waiting => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e0d",
             Self::Unknown => "5d0cc9a4a36b4c9e8d4f0f2a7f0c1e00",
         }
     }
@@ -99,6 +102,7 @@ impl fmt::Display for What {
             Self::Operator => "operator",
             Self::Discarded => "discarded",
             Self::Alarm => "alarm",
+            Self::Waiting => "waiting",
             Self::Unknown => "unknown",
         })
     }

@@ -40,6 +40,7 @@ fn host(dir: &tempfile::TempDir) -> SystemHost {
         health: dir.path().join("health.json"),
         state: dir.path().join("state"),
         dev: dir.path().to_owned(),
+        turns: dir.path().join("turns.sock"),
     })
     .unwrap()
 }

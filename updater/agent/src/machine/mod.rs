@@ -14,7 +14,7 @@
 //! | [`status`] | what the outside sees |
 //! | `freshness` | looking at the metadata although nothing is offered |
 //! | `evidence` | whether a trial boot happened that left nothing behind |
-//! | `start`, `update`, `reboot`, `trial`, `operator`, `outbox`, `ping` | the transitions |
+//! | `start`, `update`, `reboot`, `turn`, `trial`, `operator`, `outbox`, `ping` | the transitions |
 
 mod evidence;
 mod freshness;
@@ -33,6 +33,7 @@ pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod turn;
 mod update;
 pub mod window;
 
@@ -106,6 +107,8 @@ pub struct Machine {
     send_after: Duration,
     /// Until when people who are logged in may hold back the reboot.
     users_until: Option<Duration>,
+    /// The turn to reboot, where machines take turns.
+    turn: turn::Turn,
     /// When the server is to hear next that a machine that waits for its reboot is there.
     next_ping: Option<Duration>,
     /// When the server was asked last.
@@ -143,6 +146,7 @@ impl Machine {
             send_failures: 0,
             send_after: Duration::ZERO,
             users_until: None,
+            turn: turn::Turn::default(),
             next_ping: None,
             last_asked: None,
             failures: BTreeMap::new(),
@@ -162,7 +166,7 @@ impl Machine {
             Input::SettingsError(text) => self.settings_failed(text, now),
             Input::Check => self.check_on_demand(now)?,
             Input::Apply { despite_quarantine } => self.apply(despite_quarantine, now)?,
-            Input::Reboot => self.reboot_on_demand(now)?,
+            Input::Reboot { now: at_once } => self.reboot_on_demand(at_once, now)?,
             Input::Rollback => self.roll_back(now)?,
             Input::Cancel => self.cancel(now)?,
             Input::Checked(answer) => self.checked(answer, now)?,
@@ -174,6 +178,7 @@ impl Machine {
             Input::Discarded(result) => self.discarded(result, now)?,
             Input::Probed(result) => self.probed(result, now)?,
             Input::Users(names) => self.users(names, now),
+            Input::Turn(answer) => self.turn_answered(answer, now)?,
             Input::Rebooting(result) => self.rebooting(result, now)?,
             Input::Healthy(report) => self.health_known(report, now)?,
             Input::Committed(result) => self.committed(result, now)?,

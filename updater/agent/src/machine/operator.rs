@@ -63,9 +63,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn reboot_on_demand(&mut self, now: Now) -> Result<Vec<Effect>, TransitionError> {
+    pub(super) fn reboot_on_demand(&mut self, at_once: bool, now: Now) -> Result<Vec<Effect>, TransitionError> {
         match &self.state {
-            State::WaitingForReboot { .. } => Ok(self.begin_reboot(now)),
+            State::WaitingForReboot { .. } if at_once => Ok(self.begin_reboot(now)),
+            State::WaitingForReboot { .. } => {
+                self.turn.insisted = true;
+                Ok(self.decide_reboot(now))
+            }
             state if state.is_resting() => {
                 let why = "nothing is staged; to reboot all the same use `systemctl reboot`".to_owned();
                 Err(TransitionError::Refused { why })
@@ -128,6 +132,7 @@ impl Machine {
                 let slot = trial.slot;
                 self.wake = None;
                 self.users_until = None;
+                effects.extend(self.give_up_turn().into_iter().filter(|effect| *effect != Effect::CancelWork));
                 effects.extend(self.begin_discard(slot, None));
             }
             state if state.is_resting() => {

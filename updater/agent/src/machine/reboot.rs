@@ -19,33 +19,45 @@ pub(super) const REBOOT_RETRY: Duration = Duration::from_secs(60);
 pub(super) const REBOOT_OVERDUE: Duration = Duration::from_secs(15 * 60);
 
 impl Machine {
+    /// What keeps the reboot from happening now, and after what time that is looked at again. People who are logged in, and the turns
+    /// that machines take, come after it.
+    pub(super) fn obstacle(&self, now: Now) -> Option<(Wait, Option<Duration>)> {
+        if self.turn.insisted {
+            return None;
+        }
+        let plan = &self.settings.reboot;
+        match plan.strategy {
+            Strategy::Immediate => return None,
+            Strategy::Off => return Some((Wait::Operator, None)),
+            // Windows are for these where there are any.
+            Strategy::EtcdLock | Strategy::FleetLock | Strategy::BestEffort if plan.windows.list.is_empty() => return None,
+            Strategy::Window | Strategy::EtcdLock | Strategy::FleetLock | Strategy::BestEffort => {}
+        }
+        match plan.windows.at(now.wall) {
+            Opening::Open { .. } => None,
+            Opening::Never => Some((Wait::NoWindow, None)),
+            Opening::Closed { opens } => {
+                let left = Duration::try_from(opens.duration_since(now.wall)).unwrap_or_default();
+                Some((Wait::Window { opens }, Some(left.min(LOOK_AGAIN))))
+            }
+        }
+    }
+
     /// Looks whether the reboot may happen now, and what it waits for otherwise.
     pub(super) fn decide_reboot(&mut self, now: Now) -> Vec<Effect> {
-        let plan = &self.settings.reboot;
-        let wait = match plan.strategy {
-            Strategy::Immediate => None,
-            Strategy::Off => Some((Wait::Operator, None)),
-            Strategy::Window => match plan.windows.at(now.wall) {
-                Opening::Open { .. } => None,
-                Opening::Never => Some((Wait::NoWindow, None)),
-                Opening::Closed { opens } => {
-                    let left = Duration::try_from(opens.duration_since(now.wall)).unwrap_or_default();
-                    Some((Wait::Window { opens }, Some(left.min(LOOK_AGAIN))))
-                }
-            },
-        };
-        match wait {
+        let wait_for_users = self.settings.reboot.wait_for_users;
+        match self.obstacle(now) {
             Some((wait, again)) => {
                 self.users_until = None;
                 self.wake = again.map(|after| now.mono + after);
                 self.wait_for(wait);
-                Vec::new()
+                self.give_up_turn()
             }
-            None if plan.wait_for_users.is_zero() => self.begin_reboot(now),
+            None if wait_for_users.is_zero() || self.turn.insisted => self.go(now),
             None => {
-                let until = *self.users_until.get_or_insert(now.mono + plan.wait_for_users);
+                let until = *self.users_until.get_or_insert(now.mono + wait_for_users);
                 if until <= now.mono {
-                    return self.begin_reboot(now);
+                    return self.go(now);
                 }
                 // Should no answer come, the question is repeated, and the end of the waiting comes in any case.
                 self.wake = Some(until.min(now.mono + USERS_EVERY));
@@ -57,7 +69,7 @@ impl Machine {
     pub(super) fn users(&mut self, names: Vec<String>, now: Now) -> Vec<Effect> {
         let (State::WaitingForReboot { wait, trial }, Some(until)) = (&self.state, self.users_until) else { return Vec::new() };
         if names.is_empty() {
-            return self.begin_reboot(now);
+            return self.go(now);
         }
         let left = until.saturating_sub(now.mono);
         let first = !matches!(wait, Wait::Users { .. });
@@ -82,6 +94,8 @@ impl Machine {
         let version = trial.as_ref().and_then(|trial| trial.version.clone());
         self.users_until = None;
         self.wake = None;
+        // Should the reboot not happen, it is decided anew, and the turn is asked for again: `cluster-agent` gives the same answer twice.
+        self.turn.begin();
         self.state = State::Rebooting { trial };
         let entry = Entry { at: now.wall, what: What::Rebooting, version, text: String::new() };
         vec![Effect::Log(entry), Effect::Work(Work::Reboot)]
@@ -109,7 +123,7 @@ impl Machine {
         }
     }
 
-    fn wait_for(&mut self, what: Wait) {
+    pub(super) fn wait_for(&mut self, what: Wait) {
         if let State::WaitingForReboot { wait, .. } = &mut self.state {
             *wait = what;
         }

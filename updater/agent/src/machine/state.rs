@@ -6,7 +6,7 @@ use payload::Version;
 use super::judge::Reason;
 use super::persisted::Trial;
 use crate::config::Settings;
-use crate::daemon::host::{CheckAnswer, Event, Failure, HealthReport, Offer, Refusal, Slot, VerifiedRelease};
+use crate::daemon::host::{CheckAnswer, Event, Failure, HealthReport, Offer, Refusal, Slot, TurnAnswer, VerifiedRelease};
 use crate::history::Entry;
 
 /// Where the machine is.
@@ -163,6 +163,13 @@ pub enum Wait {
         /// They are waited for no longer than this.
         until: Timestamp,
     },
+    /// Other machines: they take turns.
+    Turn {
+        /// Why it is not this machine's turn.
+        reason: String,
+        /// When it asks again; `None` while it does.
+        again: Option<Timestamp>,
+    },
     /// A person: the configuration says never by itself.
     Operator,
     /// A window, of which there is none.
@@ -187,8 +194,11 @@ pub enum Input {
         /// Although this version failed here before.
         despite_quarantine: Option<Version>,
     },
-    /// An operator wants the reboot now.
-    Reboot,
+    /// An operator wants the reboot.
+    Reboot {
+        /// At once, without a turn even where machines take turns.
+        now: bool,
+    },
     /// An operator wants the other slot back.
     Rollback,
     /// An operator wants none of this now.
@@ -216,6 +226,8 @@ pub enum Input {
     Probed(Result<bool, Failure>),
     /// Answer to [`Effect::AskUsers`].
     Users(Vec<String>),
+    /// Answer to [`Work::TakeTurn`].
+    Turn(TurnAnswer),
     /// Answer to [`Work::Reboot`].
     Rebooting(Result<(), Failure>),
     /// Answer to [`Work::Health`].
@@ -243,7 +255,7 @@ impl Input {
             Self::Settings(_) | Self::SettingsError(_) => "settings",
             Self::Check => "check",
             Self::Apply { .. } => "apply",
-            Self::Reboot => "reboot",
+            Self::Reboot { .. } => "reboot",
             Self::Rollback => "rollback",
             Self::Cancel => "cancel",
             Self::Checked(_) => "checked",
@@ -255,6 +267,7 @@ impl Input {
             Self::Discarded(_) => "discarded",
             Self::Probed(_) => "probed",
             Self::Users(_) => "users",
+            Self::Turn(_) => "turn",
             Self::Rebooting(_) => "rebooting",
             Self::Healthy(_) => "healthy",
             Self::Committed(_) => "committed",
@@ -284,6 +297,8 @@ pub enum Effect {
     AskUsers,
     /// Tell everybody who is logged in.
     WarnUsers(String),
+    /// Tell `cluster-agent`, beside the work, that no turn is wanted any more.
+    GiveUpTurn,
 }
 
 /// Long work on the host; one at a time.
@@ -308,6 +323,8 @@ pub enum Work {
     Flip(Slot),
     /// Take back a flip, then make the passive slot unbootable; then [`Input::Discarded`].
     Discard(Slot),
+    /// Ask `cluster-agent` whether it is this machine's turn to reboot; then [`Input::Turn`].
+    TakeTurn,
     /// Reboot; then [`Input::Rebooting`].
     Reboot,
     /// Run the health gate; then [`Input::Healthy`].

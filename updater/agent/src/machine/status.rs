@@ -78,7 +78,7 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Waiting {
-    /// `window`, `users`, `operator`, `no-window` or `deciding`.
+    /// `window`, `users`, `turn`, `operator`, `no-window` or `deciding`.
     pub reason: String,
     /// A sentence for people.
     pub text: String,
@@ -142,6 +142,7 @@ impl Machine {
             Wait::Deciding => ("deciding", "whether the machine may reboot now is being decided".to_owned(), None),
             Wait::Window { opens } => ("window", "the next maintenance window".to_owned(), Some(*opens)),
             Wait::Users { names, until } => ("users", format!("users who are logged in: {}", names.join(", ")), Some(*until)),
+            Wait::Turn { reason, again } => ("turn", format!("a turn to reboot: {reason}"), *again),
             Wait::Operator => {
                 let text = "an operator: the reboot strategy is `off`; run `updater reboot`, or reboot the machine in any way";
                 ("operator", text.to_owned(), None)

@@ -180,6 +180,7 @@ pub(crate) fn work(effects: &[Effect]) -> Vec<String> {
             Work::Probe(slot) => format!("probe {slot}"),
             Work::Flip(slot) => format!("flip {slot}"),
             Work::Discard(slot) => format!("discard {slot}"),
+            Work::TakeTurn => "take turn".to_owned(),
             Work::Reboot => "reboot".to_owned(),
             Work::Health => "health".to_owned(),
             Work::Commit(slot) => format!("commit {slot}"),
@@ -190,6 +191,7 @@ pub(crate) fn work(effects: &[Effect]) -> Vec<String> {
         Effect::AskUsers => Some("ask users".to_owned()),
         Effect::WarnUsers(_) => Some("warn users".to_owned()),
         Effect::CancelWork => Some("cancel work".to_owned()),
+        Effect::GiveUpTurn => Some("give up turn".to_owned()),
         Effect::Log(_) => None,
     };
     effects.iter().filter_map(name).collect()

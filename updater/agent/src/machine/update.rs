@@ -172,11 +172,12 @@ impl Machine {
                 if let Some(version) = trial.version.clone() {
                     self.finish(Outcome::Staged(version));
                 }
-                let insist = trial.rollback;
+                // Whoever rolls back wants it now, but for the turns that machines take.
+                self.turn.insisted = trial.rollback;
                 self.users_until = None;
                 self.state = State::WaitingForReboot { trial, wait: Wait::Deciding };
                 let mut effects = vec![Effect::Persist];
-                effects.extend(if insist { self.begin_reboot(now) } else { self.decide_reboot(now) });
+                effects.extend(self.decide_reboot(now));
                 Ok(effects)
             }
             Err(failure) => Ok(match trial.version.clone().filter(|_| !trial.rollback) {

@@ -210,13 +210,13 @@ fn daemon(bench: &Bench, scenario: &Scenario, disk: &TwinDisk, host: &TwinHost, 
                         power.story.offer = offer;
                         None
                     }
-                    Act::Reboot => Some(Request::Reboot),
+                    Act::Reboot => Some(Request::Reboot { now: false }),
                     Act::Rollback => Some(Request::Rollback),
                     Act::Cancel => Some(Request::Cancel),
                 }
             }
             // What was asked for was lost with the power; the operator asks again.
-            None if status.state == "waiting-for-reboot" && scenario.by_hand => Some(Request::Reboot),
+            None if status.state == "waiting-for-reboot" && scenario.by_hand => Some(Request::Reboot { now: false }),
             // A step whose state never comes again, because a power cut led elsewhere, is not waited for.
             step if is_at_rest(&status, &power.story) && host.checks.get() > u32::from(step.is_some()) => {
                 rested = true;

@@ -16,7 +16,7 @@ use super::story::{Nature, RELEASES, Scenario, Told, release};
 use crate::boot::Services;
 use crate::daemon::host::{
     Access, Booted, CheckAnswer, CheckReport, Failure, FailureKind, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
-    VerifiedRelease, Wanted,
+    TurnAnswer, VerifiedRelease, Wanted,
 };
 use crate::disk::Aligned;
 use crate::host::{Layout, SystemHost};
@@ -220,6 +220,12 @@ impl Host for TwinHost {
     async fn reboot(&self) -> Result<(), Failure> {
         self.system.reboot().await
     }
+
+    async fn take_turn(&self) -> TurnAnswer {
+        TurnAnswer::Granted
+    }
+
+    async fn give_up_turn(&self) {}
 
     async fn health(&self, _plan: &HealthPlan) -> HealthReport {
         if self.nature() == Nature::Good {

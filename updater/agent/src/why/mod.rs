@@ -198,8 +198,11 @@ fn reboot(machine: &Machine, now: Now) -> Option<Rule> {
     }
     let (value, changes) = match plan.strategy {
         Strategy::Immediate => ("at once when a release is staged".to_owned(), None),
+        Strategy::EtcdLock | Strategy::FleetLock | Strategy::BestEffort if plan.windows.list.is_empty() => {
+            ("when it is this machine's turn".to_owned(), None)
+        }
         Strategy::Off => ("never by itself".to_owned(), None),
-        Strategy::Window => match plan.windows.at(now.wall) {
+        Strategy::Window | Strategy::EtcdLock | Strategy::FleetLock | Strategy::BestEffort => match plan.windows.at(now.wall) {
             Opening::Open { until } => (format!("in windows; one is open until {until}"), None),
             Opening::Closed { opens } => (format!("in windows; the next one opens at {opens}"), Some(opens)),
             Opening::Never => ("in windows, of which there are none".to_owned(), None),

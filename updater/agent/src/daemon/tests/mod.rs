@@ -11,7 +11,7 @@ use script::Script;
 use time::Virtual;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::host::Slot;
+use super::host::{Slot, TurnAnswer};
 use super::{Command, Daemon, Reply, Request, Silent};
 use crate::config::Settings;
 use crate::history::{History, What};
@@ -269,4 +269,33 @@ fn the_figures_follow_the_state() {
     let host = Script::new(Slot::B, 2, "1.1.0");
     run(root.path(), &host, async |mut outside| drop(outside.until("idle").await));
     says("slipway_updater_trial_passed 1");
+}
+
+#[test]
+fn a_turn_is_waited_for_shown_and_given_up() {
+    let root = prepare(&settled("1.0.0"));
+    let config = |strategy: &str| format!("server = \"http://10.0.2.2\"\n[reboot]\nstrategy = \"{strategy}\"\nwait-for-users = \"0s\"\n");
+    write_config(root.path(), &config("etcd-lock"));
+    let host = Script::new(Slot::A, 1, "1.0.0");
+    *host.offer.borrow_mut() = Some("1.1.0".to_owned());
+    let refused = || TurnAnswer::Refused("n2 has it (lock_held)".to_owned());
+    host.turns.borrow_mut().extend([refused(), refused(), refused()]);
+    run(root.path(), &host, async |mut outside| {
+        let waiting = |status: &Status| status.waiting.as_ref().is_some_and(|waiting| waiting.text.contains("n2 has it"));
+        outside.status.wait_for(waiting).await.unwrap();
+        let Ok(Reply::Text(why)) = outside.ask(Request::Why).await else { panic!("no text") };
+        assert!(why.contains("waits for a turn to reboot: n2 has it (lock_held)"), "{why}");
+        // Not any more, and then all the same: the turn is asked for when the one before is given up.
+        write_config(root.path(), &config("off"));
+        assert!(outside.ask(Request::Check).await.is_err());
+        write_config(root.path(), &config("etcd-lock"));
+        assert!(outside.ask(Request::Check).await.is_err());
+        outside.until("rebooting").await;
+        outside.time.sleep(Duration::from_secs(1)).await;
+    });
+    let calls = host.calls();
+    let turns: Vec<&str> = calls.iter().map(String::as_str).filter(|call| call.contains("turn") || *call == "reboot").collect();
+    assert_eq!(turns, ["take turn", "give up turn", "turn given up", "take turn", "take turn", "take turn", "reboot"]);
+    let told: Vec<What> = History::new(root.path()).last(99).unwrap().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(told.iter().filter(|what| **what == What::Waiting).count(), 2, "{told:?}");
 }

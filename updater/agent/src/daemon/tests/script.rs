@@ -1,12 +1,13 @@
 //! A host that does what a test says.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::time::Virtual;
 use crate::daemon::host::{
-    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot,
+    Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot, TurnAnswer,
     VerifiedRelease, Wanted,
 };
 use crate::machine::test_support::{booted, healthy, offer, release};
@@ -20,6 +21,8 @@ pub(super) struct Script {
     pub(super) stage_takes: Cell<Duration>,
     pub(super) users: RefCell<Vec<String>>,
     pub(super) metadata: RefCell<Result<Option<jiff::Timestamp>, Refusal>>,
+    /// What `cluster-agent` answers; afterwards it says yes.
+    pub(super) turns: RefCell<VecDeque<TurnAnswer>>,
     pub(super) calls: RefCell<Vec<String>>,
     pub(super) time: Rc<Virtual>,
 }
@@ -33,6 +36,7 @@ impl Script {
             stage_takes: Cell::new(Duration::from_secs(100)),
             users: RefCell::default(),
             metadata: RefCell::new(Ok(Some(crate::machine::test_support::EXPIRES.parse().unwrap()))),
+            turns: RefCell::default(),
             calls: RefCell::default(),
             time: Rc::default(),
         }
@@ -113,6 +117,17 @@ impl Host for Script {
     async fn reboot(&self) -> Result<(), Failure> {
         self.note("reboot");
         Ok(())
+    }
+
+    async fn take_turn(&self) -> TurnAnswer {
+        self.note("take turn");
+        self.turns.borrow_mut().pop_front().unwrap_or(TurnAnswer::Granted)
+    }
+
+    async fn give_up_turn(&self) {
+        self.note("give up turn");
+        self.time.sleep(Duration::from_secs(1)).await;
+        self.note("turn given up");
     }
 
     async fn health(&self, plan: &HealthPlan) -> HealthReport {

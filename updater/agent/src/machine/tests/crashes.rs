@@ -9,7 +9,8 @@ use super::super::evidence::PROVEN_MIN;
 use super::super::persisted::BootCount;
 use super::super::test_support::*;
 use super::super::{Effect, Input, Machine, Persisted, State, Work};
-use crate::daemon::host::{Booted, Firmware, Refusal, RefusalKind, Slot};
+use crate::config::Strategy as RebootStrategy;
+use crate::daemon::host::{Booted, Firmware, Refusal, RefusalKind, Slot, TurnAnswer};
 use crate::daemon::not_begun;
 
 /// What one random number decides: whether the power is cut, whether a deed works, whether a release is healthy.
@@ -38,6 +39,10 @@ struct Model {
     boot: u32,
     /// The firmware's own count of boots, on machines that have one.
     counts: bool,
+    /// Machines take turns here.
+    turns: bool,
+    /// It is this one's.
+    has_turn: bool,
     /// This boot has written nothing yet.
     silent: bool,
     /// Nothing can be written in this boot: the state partition is full, or answers with errors.
@@ -67,7 +72,7 @@ fn at(slot: Slot) -> usize {
 }
 
 impl Model {
-    fn new(numbers: Vec<u8>, counts: bool) -> Self {
+    fn new(numbers: Vec<u8>, counts: bool, turns: bool) -> Self {
         let boot_count = Some(BootCount { boot_id: "boot-0".to_owned(), count: 0, proven: PROVEN_MIN });
         Self {
             disk: Persisted { boot_count: boot_count.filter(|_| counts), ..settled("1.0.0") },
@@ -76,6 +81,8 @@ impl Model {
             running: Slot::A,
             boot: 1,
             counts,
+            turns,
+            has_turn: false,
             silent: true,
             full: false,
             was_full: false,
@@ -94,6 +101,7 @@ impl Model {
 
     fn power_on(&mut self) {
         self.boot += 1;
+        self.has_turn = false;
         let chosen = self.one_shot.take().filter(|slot| self.slots[at(*slot)].is_some()).unwrap_or(self.default);
         assert!(self.slots[at(chosen)].is_some(), "invariant 3: slot {chosen} is started and holds nothing");
         // A release may be so ill that it does not even start the daemon: the watchdog reboots.
@@ -124,6 +132,10 @@ impl Model {
                 }
                 None
             }
+            Effect::GiveUpTurn => {
+                self.has_turn = false;
+                None
+            }
             Effect::Log(_) | Effect::CancelWork | Effect::Ping | Effect::AskUsers | Effect::WarnUsers(_) => None,
             Effect::Report(event) => {
                 let lost = self.dice.roll(7);
@@ -135,7 +147,11 @@ impl Model {
             }
             Effect::Work(work) => match not_begun(work, "no space left on device").filter(|_| self.unwritten) {
                 Some(input) => Some(input),
-                None => return self.work(work, works, result()),
+                None => {
+                    let into_trial = *work == Work::Reboot && matches!(machine.state(), State::Rebooting { trial: Some(_) });
+                    assert!(!into_trial || !self.turns || self.has_turn, "a reboot out of turn");
+                    return self.work(work, works, result());
+                }
             },
         };
         Some(input)
@@ -186,6 +202,10 @@ impl Model {
                 }
                 Input::Discarded(result)
             }
+            Work::TakeTurn => {
+                self.has_turn = works;
+                Input::Turn(if works { TurnAnswer::Granted } else { TurnAnswer::Refused("another machine has it".to_owned()) })
+            }
             Work::Reboot if works => return None,
             Work::Reboot => Input::Rebooting(result),
             Work::Health => {
@@ -223,7 +243,11 @@ impl Model {
         self.was_full |= self.full;
         let firmware = Firmware { boots: self.counts.then_some(self.boot), one_shot: self.one_shot };
         let booted = Booted { firmware, ..booted(self.running, self.boot, &running) };
-        let mut machine = Machine::new(booted, self.disk.clone(), settings());
+        let mut settings = settings();
+        if self.turns {
+            settings.reboot.strategy = RebootStrategy::EtcdLock;
+        }
+        let mut machine = Machine::new(booted, self.disk.clone(), settings);
         let mut inputs = vec![Input::Start];
         let mut secs = 0;
         for _ in 0..limit {
@@ -266,8 +290,9 @@ proptest! {
     #[test]
     fn no_power_cut_and_no_failure_breaks_an_invariant(
         numbers in proptest::collection::vec(any::<u8>(), 0..400), bad in any::<bool>(), counts in any::<bool>(),
+        turns in any::<bool>(),
     ) {
-        let mut model = Model::new(numbers, counts);
+        let mut model = Model::new(numbers, counts, turns);
         if bad {
             model.ill.insert(version("1.1.0"));
         }

@@ -10,4 +10,5 @@ mod rebooting;
 mod recovery;
 mod scheduling;
 mod trials;
+mod turns;
 mod updating;

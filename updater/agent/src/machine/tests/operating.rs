@@ -69,14 +69,14 @@ fn what_can_be_cancelled_is_and_what_cannot_says_why() {
     assert_eq!((bench.state(), &bench.machine.persisted().phase), ("idle", &Phase::Idle));
 
     let (mut bench, _) = Bench::booted(booted(Slot::B, 2, "1.1.0"), waiting().machine.persisted().clone(), settings());
-    for input in [Input::Cancel, Input::Check, Input::Apply { despite_quarantine: None }, Input::Rollback, Input::Reboot] {
+    for input in [Input::Cancel, Input::Check, Input::Apply { despite_quarantine: None }, Input::Rollback, Input::Reboot { now: false }] {
         assert!(bench.refused(input).contains("this boot is a trial"));
     }
 }
 
 #[test]
 fn a_reboot_needs_something_to_reboot_into() {
-    assert!(Bench::new().refused(Input::Reboot).contains("nothing is staged"));
+    assert!(Bench::new().refused(Input::Reboot { now: false }).contains("nothing is staged"));
 }
 
 #[test]

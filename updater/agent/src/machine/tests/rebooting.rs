@@ -35,7 +35,7 @@ fn off_waits_for_a_person() {
     assert_eq!(deeds(&bench.stage("1.1.0")), Vec::<String>::new());
     let waiting = bench.machine.status().waiting.unwrap();
     assert_eq!((waiting.reason.as_str(), waiting.until), ("operator", None));
-    assert_eq!(deeds(&bench.feed(Input::Reboot)), ["reboot"]);
+    assert_eq!(deeds(&bench.feed(Input::Reboot { now: false })), ["reboot"]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_machine_that_waits_says_now_and_then_that_it_is_there() {
     assert!(bench.machine.next_ping.is_none());
     bench.feed(Input::Settings(Box::new(settings)));
     assert!(bench.machine.next_ping.is_some());
-    bench.feed(Input::Reboot);
+    bench.feed(Input::Reboot { now: false });
     assert!(bench.machine.next_ping.is_none());
 }
 
