@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use crate::Candidate;
 
 /// How long what was known stands while it cannot be asked about: a restart of Docker or the bus takes nothing back, a source that stays away does.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Pauses between attempts grow from here,
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// to here.
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Sends candidates when they are others than before.
-pub fn publish(out: &watch::Sender<Vec<Candidate>>, found: Vec<Candidate>) {
+pub(crate) fn publish(out: &watch::Sender<Vec<Candidate>>, found: Vec<Candidate>) {
     out.send_if_modified(|known| {
         let changed = *known != found;
         *known = found;
@@ -26,7 +26,7 @@ pub fn publish(out: &watch::Sender<Vec<Candidate>>, found: Vec<Candidate>) {
 }
 
 /// Logs each problem once, for as long as it lasts.
-pub fn tell(told: &mut BTreeSet<String>, problems: Vec<String>) {
+pub(crate) fn tell(told: &mut BTreeSet<String>, problems: Vec<String>) {
     let problems: BTreeSet<String> = problems.into_iter().collect();
     for problem in problems.difference(told) {
         tracing::warn!("{problem}");
@@ -36,7 +36,7 @@ pub fn tell(told: &mut BTreeSet<String>, problems: Vec<String>) {
 
 /// A source that does not answer.
 #[derive(Debug)]
-pub struct Silence {
+pub(crate) struct Silence {
     who: &'static str,
     since: Option<Instant>,
     pause: Duration,
@@ -45,12 +45,12 @@ pub struct Silence {
 impl Silence {
     /// `who` answers, until it does not.
     #[must_use]
-    pub fn new(who: &'static str) -> Self {
+    pub(crate) fn new(who: &'static str) -> Self {
         Self { who, since: None, pause: FIRST_PAUSE }
     }
 
     /// It answers.
-    pub fn ends(&mut self) {
+    pub(crate) fn ends(&mut self) {
         if self.since.take().is_some() {
             tracing::info!("{} answers again", self.who);
         }
@@ -58,7 +58,7 @@ impl Silence {
     }
 
     /// It does not: waits for a while, and takes back what was known once [`PATIENCE`] is over.
-    pub async fn begins(&mut self, why: &impl Display, out: &watch::Sender<Vec<Candidate>>) {
+    pub(crate) async fn begins(&mut self, why: &impl Display, out: &watch::Sender<Vec<Candidate>>) {
         if self.since.is_none() {
             tracing::warn!("{} cannot be asked: {why}; what it said last stands for {} s", self.who, PATIENCE.as_secs());
         }

@@ -11,8 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use zbus::zvariant::OwnedObjectPath;
-use zbus::{Connection, MatchRule, MessageStream, proxy};
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, proxy};
 
 pub use file::{UnitService, read};
 
@@ -31,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// systemd, as far as it is needed here.
-#[proxy(interface = "org.freedesktop.systemd1.Manager", default_service = "org.freedesktop.systemd1", default_path = "/org/freedesktop/systemd1", gen_blocking = false)]
+#[proxy(interface = "org.freedesktop.systemd1.Manager", default_service = "org.freedesktop.systemd1", default_path = "/org/freedesktop/systemd1")]
 trait Systemd {
     fn subscribe(&self) -> zbus::Result<()>;
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Row>>;
@@ -87,8 +86,8 @@ pub async fn look(units: &Units, host: &Host) -> zbus::Result<(Vec<Candidate>, V
 
 async fn connect(units: &Units) -> zbus::Result<Connection> {
     let builder = match &units.bus {
-        Some(address) => zbus::connection::Builder::address(address.as_str())?,
-        None => zbus::connection::Builder::system()?,
+        Some(address) => zbus::connection::Builder::address(address.as_str()),
+        None => zbus::connection::Builder::system(),
     };
     builder.method_timeout(ANSWER).build().await
 }
@@ -104,10 +103,10 @@ async fn session(
     let bus = connect(units).await?;
     let rule = MatchRule::builder()
         .msg_type(zbus::message::Type::Signal)
-        .interface("org.freedesktop.DBus.Properties")?
-        .member("PropertiesChanged")?
-        .path_namespace("/org/freedesktop/systemd1/unit")?
-        .arg(0, "org.freedesktop.systemd1.Unit")?
+        .interface("org.freedesktop.DBus.Properties")
+        .member("PropertiesChanged")
+        .path_namespace("/org/freedesktop/systemd1/unit")
+        .arg(0, "org.freedesktop.systemd1.Unit")
         .build()?;
     let mut signals = MessageStream::for_match_rule(rule, &bus, None).await?;
     let systemd = SystemdProxy::new(&bus).await?;
