@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,8 @@ pub struct Service {
     pub machine: String,
     /// Which of those on that machine.
     pub id: String,
+    /// Address and port in one, as others want it in their configuration.
+    pub endpoint: SocketAddr,
     /// Where it is.
     #[serde(flatten)]
     pub at: Announcement,
@@ -152,7 +154,10 @@ pub fn services<'e>(entries: impl IntoIterator<Item = (&'e String, &'e String)>)
             _ => strange.push(key.clone()),
         }
     }
-    let services = found.into_iter().map(|(key, at)| Service { service: key.service, machine: key.machine, id: key.id, at });
+    let services = found.into_iter().map(|(key, at)| {
+        let endpoint = SocketAddr::new(at.address, at.port);
+        Service { service: key.service, machine: key.machine, id: key.id, endpoint, at }
+    });
     (services.collect(), strange)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | function | value |
 //! | --- | --- |
-//! | `services("web")` | announcements, sorted: `service`, `machine`, `id`, `address`, `port`, `protocol`, `tags`, `by` |
+//! | `services("web")` | announcements, sorted: `service`, `machine`, `id`, `endpoint` (`address` and `port` in one), `address`, `port`, `protocol`, `tags`, `by` |
 //! | `getv("/a")`, `getv("/a", "default")` | the value of a key |
 //! | `get("/a")` | the same as `key` and `value` |
 //! | `gets("/a/*")`, `getvs("/a/*")` | all that match, with their keys, or only values |
