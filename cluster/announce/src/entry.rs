@@ -186,8 +186,14 @@ mod tests {
 
     #[test]
     fn what_is_no_announcement_is_no_key() {
-        for wrong in ["", "slipway/services/", "slipway/services/web", "slipway/services/web/n1", "slipway/machines/web/n1:a", "slipway/services/web/n1:"]
-        {
+        for wrong in [
+            "",
+            "slipway/services/",
+            "slipway/services/web",
+            "slipway/services/web/n1",
+            "slipway/machines/web/n1:a",
+            "slipway/services/web/n1:",
+        ] {
             assert_eq!(Key::parse(wrong), None, "{wrong:?}");
         }
     }

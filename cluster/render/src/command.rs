@@ -207,7 +207,10 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_fails_says_why_and_only_its_last_words() {
         assert_eq!(run("true", LIMIT).await, Ok(()));
-        assert_eq!(run("echo one; echo two >&2; exit 3", LIMIT).await.unwrap_err(), "`echo one; echo two >&2; exit 3` ended with exit status: 3:\none\ntwo");
+        assert_eq!(
+            run("echo one; echo two >&2; exit 3", LIMIT).await.unwrap_err(),
+            "`echo one; echo two >&2; exit 3` ended with exit status: 3:\none\ntwo"
+        );
         let long = run("head -c 100000 /dev/zero | tr '\\0' x; false", LIMIT).await.unwrap_err();
         assert!(long.len() < TAIL_BYTES + 200, "{}", long.len());
     }

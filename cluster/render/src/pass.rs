@@ -233,11 +233,9 @@ mod tests {
     async fn a_change_is_checked_installed_and_told_and_no_change_is_not() {
         let place = Place::new();
         let target = place.target(&format!("check_cmd = \"{}\"\nreload_cmd = \"{}\"\n", place.command("check"), place.command("reload")));
-        for (entries, outcome, runs) in [
-            (value("1"), Outcome::Installed, "x\n"),
-            (value("1"), Outcome::Unchanged, "x\n"),
-            (value("2"), Outcome::Installed, "x\nx\n"),
-        ] {
+        for (entries, outcome, runs) in
+            [(value("1"), Outcome::Installed, "x\n"), (value("1"), Outcome::Unchanged, "x\n"), (value("2"), Outcome::Installed, "x\nx\n")]
+        {
             assert_eq!(target.bring(&entries).await.unwrap(), outcome);
             assert_eq!(place.read("a.conf").unwrap(), format!("value {}\n", entries["/a"]));
             assert_eq!((place.read("check").unwrap(), place.read("reload").unwrap()), (runs.to_owned(), runs.to_owned()));
@@ -255,7 +253,10 @@ mod tests {
         assert!(matches!(failure, Failure::Check { .. }) && failure.to_string().contains("value 2"), "{failure}");
         let after = std::fs::metadata(place.path("a.conf")).unwrap();
         assert_eq!(place.read("a.conf").unwrap(), "value 1\n");
-        assert_eq!((before.modified().unwrap(), std::os::unix::fs::MetadataExt::ino(&before)), (after.modified().unwrap(), std::os::unix::fs::MetadataExt::ino(&after)));
+        assert_eq!(
+            (before.modified().unwrap(), std::os::unix::fs::MetadataExt::ino(&before)),
+            (after.modified().unwrap(), std::os::unix::fs::MetadataExt::ino(&after))
+        );
         assert!(!place.path("a.conf.reloaded").exists());
         let left = std::fs::read_dir(place.folder.path()).unwrap().count();
         assert_eq!(target.bring(&value("3")).await.unwrap(), Outcome::Installed);

@@ -203,12 +203,9 @@ pub fn read(folder: &Path, only: &[String]) -> (Vec<Resource>, Vec<String>) {
         match parsed {
             Ok(resource) => match found.iter().find(|had| had.dest == resource.dest) {
                 // Two would undo each other's work for ever.
-                Some(had) => problems.push(format!(
-                    "{}: {} is written by {} already",
-                    path.display(),
-                    resource.dest.display(),
-                    had.file.display()
-                )),
+                Some(had) => {
+                    problems.push(format!("{}: {} is written by {} already", path.display(), resource.dest.display(), had.file.display()))
+                }
                 None => found.push(resource),
             },
             Err(problem) => problems.push(problem),
@@ -248,11 +245,30 @@ mod tests {
 
     #[test]
     fn what_is_wrong_has_its_line_and_the_right_word() {
-        let text = "[template]\nsrc = \"other.j2\"\ndest = \"web.conf\"\nmode = \"rw\"\nkey = [\"/web\"]\ncheck_cmd = \"web {{.source}}\"\n";
-        insta::assert_snapshot!(parse(text).unwrap_err(), @"");
-        insta::assert_snapshot!(parse("[template\nsrc = 1\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("src = \"web.j2\"\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("[template]\nsrc = \"web.j2\"\ndest = \"/a\"\n").unwrap_err(), @"");
+        let text =
+            "[template]\nsrc = \"other.j2\"\ndest = \"web.conf\"\nmode = \"rw\"\nkey = [\"/web\"]\ncheck_cmd = \"web {{.source}}\"\n";
+        let told = parse(text).unwrap_err();
+        for part in [
+            "unknown key `key` in [template]",
+            "web.toml:5:1",
+            "5  | key = [\"/web\"]\n   | ^^^ did you mean `keys`?",
+            "\"other.j2\" is not right for `src`",
+            "there is no /etc/slipway/render.d/other.j2, and no /etc/slipway/templates/other.j2",
+            "4  | mode = \"rw\"\n   |        ^^^^ octal digits",
+            "a file, from `/` on",
+            "`{{.src}}` is the new file",
+        ] {
+            assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        }
+        for (text, part) in [
+            ("[template\nsrc = 1\n", "web.toml:1:"),
+            ("src = \"web.j2\"\n", "begin with a line `[template]`"),
+            ("[template]\nsrc = \"web.j2\"\ndest = \"/a\"\n", "what to follow is missing"),
+            ("[template]\nkeys = [\"/a\"]\n", "add `dest = …` to [template]"),
+        ] {
+            let told = parse(text).unwrap_err();
+            assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        }
     }
 
     #[test]
@@ -269,7 +285,9 @@ mod tests {
         for (followed, key, below) in table {
             assert_eq!(covers(followed, key), below, "{followed} {key}");
         }
-        for (prefix, key, full) in [("", "/", "/"), ("", "", ""), ("", "/a/", "/a"), ("/p", "/", "/p"), ("p", "a", "p/a"), ("/p", "/a", "/p/a")] {
+        for (prefix, key, full) in
+            [("", "/", "/"), ("", "", ""), ("", "/a/", "/a"), ("/p", "/", "/p"), ("p", "a", "p/a"), ("/p", "/a", "/p/a")]
+        {
             assert_eq!(full_key(prefix, key), full, "{prefix} {key}");
         }
     }

@@ -77,7 +77,9 @@ fn environment(view: Arc<View>) -> Environment<'static> {
     });
     for name in ["json", "jsonArray"] {
         environment.add_function(name, |text: &str| {
-            serde_json::from_str::<serde_json::Value>(text).map(Value::from_serialize).map_err(|error| wrong(format!("{text:?} is not JSON: {error}")))
+            serde_json::from_str::<serde_json::Value>(text)
+                .map(Value::from_serialize)
+                .map_err(|error| wrong(format!("{text:?} is not JSON: {error}")))
         });
     }
     environment.add_function("base", |key: &str| key.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned());
@@ -158,7 +160,10 @@ mod tests {
             ("{{ ls('/app')|join(' ') }} / {{ lsdir('/app')|join(' ') }}", "limits name up / up"),
             ("{{ json(getv('/app/limits')).clients }} {{ json(getv('/app/limits')).of[1] }}", "5 2"),
             ("{{ split(getv('/app/up/a'), ':')[1] }} {{ dir('/app/up/a') }}", "80 /app/up"),
-            ("{% for s in services('web') %}\n{{ s.machine }} {{ s.address }}:{{ s.port }} {{ s.tags|join }}\n{% endfor %}\n", "n1 10.0.0.1:8080 \nn2 10.0.0.2:8080 blue\n"),
+            (
+                "{% for s in services('web') %}\n{{ s.machine }} {{ s.address }}:{{ s.port }} {{ s.tags|join }}\n{% endfor %}\n",
+                "n1 10.0.0.1:8080 \nn2 10.0.0.2:8080 blue\n",
+            ),
             ("<a> & {{ '<b>' }}\n", "<a> & <b>\n"),
         ];
         for (text, expected) in table {
@@ -168,15 +173,23 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_file_line_and_variable() {
-        insta::assert_snapshot!(try_render("a\n{{ prot }}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("{% for s in services('web') %}\n server {{ s.adress }}\n{% endfor %}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("x {{ getv('/app/absent') }}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("x {{ getv('/other') }}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("x {{ services('db') }}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("\n{% for s in %}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("{{range gets \"/app/*\"}}{{end}}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("{{ json(getv('/app/name')) }}\n").unwrap_err(), @"");
-        insta::assert_snapshot!(try_render("{{ gett('/a') }}\n").unwrap_err(), @"");
+        let table: [(&str, &[&str]); 9] = [
+            ("a\n{{ prot }}\n", &["/x/a.j2:2:", "prot", "has no value"]),
+            ("{% for s in services('web') %}\n server {{ s.adress }}\n{% endfor %}\n", &["/x/a.j2:2:", "s.adress", "has no value"]),
+            ("x {{ getv('/app/absent') }}\n", &["/x/a.j2:1:", "there is no key \"/app/absent\"", "getv("]),
+            ("x {{ getv('/other') }}\n", &["/x/a.j2:1:", "\"/other\" is not followed", "`keys` in /x/a.toml"]),
+            ("x {{ services('db') }}\n", &["/x/a.j2:1:", "\"db\" is not followed", "`services` in /x/a.toml"]),
+            ("\n{% for s in %}\n", &["/x/a.j2:2:", "syntax error"]),
+            ("{{range gets \"/app/*\"}}{{end}}\n", &["/x/a.j2:1:", "syntax error", "looks like a template of Go"]),
+            ("{{ json(getv('/app/name')) }}\n", &["/x/a.j2:1:", "\"shop\" is not JSON"]),
+            ("{{ gett('/a') }}\n", &["/x/a.j2:1:", "gett"]),
+        ];
+        for (text, parts) in table {
+            let told = try_render(text).unwrap_err();
+            for part in parts {
+                assert!(told.contains(part), "{part:?} is not in:\n{told}");
+            }
+        }
     }
 
     #[test]

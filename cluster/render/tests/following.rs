@@ -32,7 +32,10 @@ impl Place {
     }
 
     async fn until(&self, expected: &str) {
-        until(&format!("the file is {expected:?}"), async || std::fs::read_to_string(self.path("a.conf")).is_ok_and(|text| text == expected)).await;
+        until(&format!("the file is {expected:?}"), async || {
+            std::fs::read_to_string(self.path("a.conf")).is_ok_and(|text| text == expected)
+        })
+        .await;
     }
 
     fn lines(&self, name: &str) -> usize {
@@ -111,13 +114,18 @@ async fn a_failing_reload_and_a_failing_check_are_tried_again_without_a_change()
     }
     std::fs::write(place.path("a.conf"), "old").unwrap();
     let folder = place.folder.path().display();
-    let more = format!("keys = [\"/app\"]\ncheck_cmd = \"test ! -e {folder}/check-fails\"\nreload_cmd = \"echo x >> {folder}/reloads; test ! -e {folder}/reload-fails\"\n");
+    let more = format!(
+        "keys = [\"/app\"]\ncheck_cmd = \"test ! -e {folder}/check-fails\"\nreload_cmd = \"echo x >> {folder}/reloads; test ! -e {folder}/reload-fails\"\n"
+    );
     let targets = vec![place.target(&more)];
     client.put("/app/a", "1", None).await.unwrap();
     let (access, report) = (etcd.access(), Report::alone("render"));
     let told = report.clone();
     let task = tokio::spawn(async move { render::follow(|| Ok(access.clone()), &targets, &report).await });
-    until("the check is reported", async || told.last().is_some_and(|had| had.state == "failing" && had.reason.contains("fails its check"))).await;
+    until("the check is reported", async || {
+        told.last().is_some_and(|had| had.state == "failing" && had.reason.contains("fails its check"))
+    })
+    .await;
     assert_eq!(std::fs::read_to_string(place.path("a.conf")).unwrap(), "old");
     std::fs::remove_file(place.path("check-fails")).unwrap();
     place.until("a=1;").await;

@@ -68,7 +68,10 @@ impl Args {
                 tracing::error!("{problem}");
             }
             if targets.is_empty() {
-                report.say("idle", format!("there is nothing to render in {}; `systemctl reload cluster-render` looks again", self.folder.display()));
+                report.say(
+                    "idle",
+                    format!("there is nothing to render in {}; `systemctl reload cluster-render` looks again", self.folder.display()),
+                );
             }
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
             tokio::select! {
@@ -129,9 +132,7 @@ fn row(target: &Target, result: Result<Outcome, render::Failure>) -> Row {
         Ok(Outcome::Adjusted) => plain("owner and rights set"),
         Ok(Outcome::Installed) => plain("installed"),
         Ok(Outcome::Reloaded) => plain("reloaded"),
-        Ok(Outcome::Different { old, new }) => {
-            Row { diff: Some(render::difference(&dest, old.as_deref(), &new)), ..plain("would change") }
-        }
+        Ok(Outcome::Different { old, new }) => Row { diff: Some(render::difference(&dest, old.as_deref(), &new)), ..plain("would change") },
         Err(error) => Row { error: Some(error.to_string()), ..plain("failed") },
     }
 }

@@ -51,7 +51,8 @@ impl Args {
 pub(super) fn table(services: &[announce::Service]) -> Vec<String> {
     let rows: Vec<[String; 5]> = std::iter::once(["SERVICE", "MACHINE", "ADDRESS", "TAGS", "BY"].map(str::to_owned))
         .chain(services.iter().map(|had| {
-            let protocol = if had.at.protocol == announce::Protocol::Tcp { String::new() } else { format!("/{:?}", had.at.protocol).to_lowercase() };
+            let protocol =
+                if had.at.protocol == announce::Protocol::Tcp { String::new() } else { format!("/{:?}", had.at.protocol).to_lowercase() };
             let tags = if had.at.tags.is_empty() { "-".to_owned() } else { had.at.tags.join(",") };
             [had.service.clone(), had.machine.clone(), format!("{}{protocol}", had.endpoint), tags, had.at.by.clone()]
         }))

@@ -62,7 +62,11 @@ pub fn candidates(container: &ContainerInspectResponse, host: &Host, scope: Scop
         }
     }
     if !settings.all.ignore {
-        problems.extend(missing.iter().map(|port| format!("port {port} is not reachable from other machines; publish it, with `--publish {port}` or in full")));
+        problems.extend(
+            missing
+                .iter()
+                .map(|port| format!("port {port} is not reachable from other machines; publish it, with `--publish {port}` or in full")),
+        );
         if ports.is_empty() && settings.all.service.is_some() && missing.is_empty() {
             problems.push("it has a service and no published port; publish one with `--publish`".to_owned());
         }
@@ -101,7 +105,9 @@ fn published(container: &ContainerInspectResponse, host: &Host) -> Ports {
             let outside: u16 = binding.host_port.as_deref()?.parse().ok().filter(|port| *port > 0)?;
             let address = match binding.host_ip.as_deref() {
                 None | Some("") => host.address,
-                Some(address) => address.parse().ok().map(|address: IpAddr| if address.is_unspecified() { host.address } else { address })?,
+                Some(address) => {
+                    address.parse().ok().map(|address: IpAddr| if address.is_unspecified() { host.address } else { address })?
+                }
             };
             (!address.is_loopback() || host.address.is_loopback()).then_some((address, outside))
         });
@@ -169,8 +175,18 @@ mod tests {
                 TWO,
                 vec!["web/n1:web-1:80 10.0.0.5:8080", "admin/n1:web-1:81 10.0.0.5:8081"],
             ),
-            (r#"{"slipway.service":"dns"}"#, "[]", r#"{"53/udp":[{"HostIp":"0.0.0.0","HostPort":"53"}]}"#, vec!["dns/n1:web-1:53:udp 10.0.0.5:53"]),
-            (r#"{"slipway.service":"web"}"#, "[]", r#"{"80/tcp":[{"HostIp":"10.9.9.9","HostPort":"80"}]}"#, vec!["web/n1:web-1:80 10.9.9.9:80"]),
+            (
+                r#"{"slipway.service":"dns"}"#,
+                "[]",
+                r#"{"53/udp":[{"HostIp":"0.0.0.0","HostPort":"53"}]}"#,
+                vec!["dns/n1:web-1:53:udp 10.0.0.5:53"],
+            ),
+            (
+                r#"{"slipway.service":"web"}"#,
+                "[]",
+                r#"{"80/tcp":[{"HostIp":"10.9.9.9","HostPort":"80"}]}"#,
+                vec!["web/n1:web-1:80 10.9.9.9:80"],
+            ),
         ];
         for (labels, environment, ports, expected) in table {
             assert_eq!(told(&container(RUNNING, labels, environment, ports), Scope::Named), expected, "{labels} {environment} {ports}");
@@ -229,7 +245,10 @@ mod tests {
     #[test]
     fn every_published_port_is_named_after_the_image_where_that_is_wanted() {
         assert_eq!(told(&container(RUNNING, "{}", "[]", ONE), Scope::Published), ["web/n1:web-1:80 10.0.0.5:8080"]);
-        assert_eq!(told(&container(RUNNING, "{}", r#"["SERVICE_81_NAME=admin"]"#, TWO), Scope::Published)[1], "admin/n1:web-1:81 10.0.0.5:8081");
+        assert_eq!(
+            told(&container(RUNNING, "{}", r#"["SERVICE_81_NAME=admin"]"#, TWO), Scope::Published)[1],
+            "admin/n1:web-1:81 10.0.0.5:8081"
+        );
         for (name, expected) in [("web", "web"), ("a/web:1", "web"), ("r:5000/web", "web"), ("web@sha256:00", "web"), ("", "")] {
             assert_eq!(image(name), expected);
         }

@@ -80,10 +80,8 @@ async fn session(
     silence: &mut source::Silence,
 ) -> Result<bollard::errors::Error, bollard::errors::Error> {
     let docker = connect(&containers.socket)?;
-    let filters = HashMap::from([
-        ("type".to_owned(), vec!["container".to_owned()]),
-        ("event".to_owned(), EVENTS.map(str::to_owned).to_vec()),
-    ]);
+    let filters =
+        HashMap::from([("type".to_owned(), vec!["container".to_owned()]), ("event".to_owned(), EVENTS.map(str::to_owned).to_vec())]);
     let mut events = Box::pin(docker.events(Some(EventsOptions { filters: Some(filters), ..Default::default() })));
     let mut next = Instant::now();
     let mut pause = FIRST_RELIST;

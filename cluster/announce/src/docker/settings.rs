@@ -83,7 +83,9 @@ impl Settings {
             ("ignore", _) => words.ignore = !matches!(value, "" | "false" | "0" | "no"),
             ("check", Ok(check)) => words.check = Some(check),
             ("check", Err(why)) => self.problems.push(format!("{name}={value}: {why}")),
-            _ => self.problems.push(format!("{name} is none of slipway.service, slipway.port, slipway.tags, slipway.check and slipway.ignore")),
+            _ => self
+                .problems
+                .push(format!("{name} is none of slipway.service, slipway.port, slipway.tags, slipway.check and slipway.ignore")),
         }
     }
 
@@ -142,7 +144,10 @@ mod tests {
 
     #[test]
     fn labels_and_registrators_words_mean_the_same() {
-        let ours = read(&[("slipway.service", "web"), ("slipway.tags", "a, b,"), ("slipway.service.81", "admin"), ("slipway.check.81", "tcp")], &[]);
+        let ours = read(
+            &[("slipway.service", "web"), ("slipway.tags", "a, b,"), ("slipway.service.81", "admin"), ("slipway.check.81", "tcp")],
+            &[],
+        );
         let theirs =
             read(&[], &[("SERVICE_NAME", "web"), ("SERVICE_TAGS", "a,b"), ("SERVICE_81_NAME", "admin"), ("SERVICE_81_CHECK_TCP", "true")]);
         assert_eq!(ours, theirs);
@@ -166,7 +171,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_told_and_the_rest_counts() {
-        let wrong = [("slipway.port", "http"), ("slipway.port", "0"), ("slipway.tags.x", "a"), ("slipway.servce", "web"), ("slipway.check", "ping")];
+        let wrong = [
+            ("slipway.port", "http"),
+            ("slipway.port", "0"),
+            ("slipway.tags.x", "a"),
+            ("slipway.servce", "web"),
+            ("slipway.check", "ping"),
+        ];
         for wrong in wrong {
             let settings = read(&[wrong, ("slipway.service", "web")], &[]);
             assert_eq!(settings.problems.len(), 1, "{wrong:?}");

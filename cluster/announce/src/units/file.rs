@@ -66,7 +66,8 @@ impl UnitService {
         let protocol = reader.string(&table, "protocol", |text| Protocol::named(text).ok_or_else(|| "one of tcp, udp, sctp".to_owned()));
         let tags = reader.strings(&table, "tags", |text| Ok(text.to_owned()));
         let check = reader.string(&table, "check", str::parse::<Check>);
-        let address = reader.string(&table, "address", |text| text.parse::<IpAddr>().map_err(|_| "an address, such as 10.0.0.5".to_owned()));
+        let address =
+            reader.string(&table, "address", |text| text.parse::<IpAddr>().map_err(|_| "an address, such as 10.0.0.5".to_owned()));
         for key in ["service", "unit", "port"] {
             if get(&table, key).is_none() {
                 let label = format!("add `{key} = …`");
@@ -154,8 +155,20 @@ mod tests {
 
     #[test]
     fn what_is_wrong_has_its_line_and_the_right_word() {
-        insta::assert_snapshot!(wrong("servce = \"web\"\nunit = \"web\"\nport = 0\ncheck = \"ping\"\nprotocol = \"http\"\naddress = \"web\"\n"), @"");
-        insta::assert_snapshot!(wrong("service = \"web\n"), @"");
+        let told = wrong("servce = \"web\"\nunit = \"web\"\nport = 0\ncheck = \"ping\"\nprotocol = \"http\"\naddress = \"web\"\n");
+        for part in [
+            "1  | servce = \"web\"\n   | ^^^^^^ did you mean `service`?",
+            "such as `web.service`",
+            "`port` is out of range",
+            "write `tcp`, or `http:/path`",
+            "one of tcp, udp, sctp",
+            "an address, such as 10.0.0.5",
+            "`service` is missing",
+        ] {
+            assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        }
+        let told = wrong("service = \"web\n");
+        assert!(told.contains("this is not TOML") && told.contains("web.toml:1:"), "{told}");
     }
 
     #[test]

@@ -30,7 +30,11 @@ const ANSWER: Duration = Duration::from_secs(10);
 type Row = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// systemd, as far as it is needed here.
-#[proxy(interface = "org.freedesktop.systemd1.Manager", default_service = "org.freedesktop.systemd1", default_path = "/org/freedesktop/systemd1")]
+#[proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
 trait Systemd {
     fn subscribe(&self) -> zbus::Result<()>;
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Row>>;
@@ -177,9 +181,7 @@ mod tests {
 
     #[test]
     fn only_active_units_are_announced() {
-        let service = |unit: &str| {
-            UnitService::parse("x", &format!("service = \"web\"\nunit = \"{unit}\"\nport = 80\n")).unwrap()
-        };
+        let service = |unit: &str| UnitService::parse("x", &format!("service = \"web\"\nunit = \"{unit}\"\nport = 80\n")).unwrap();
         let services = [service("a.service"), service("b.service")];
         let host = Host { name: "n1".to_owned(), address: [10, 0, 0, 5].into() };
         let found = candidates(&services, &["b.service".to_owned(), "c.service".to_owned()].into(), &host);
