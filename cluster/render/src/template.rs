@@ -18,13 +18,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diagnostics::{Diagnostic, Mark};
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 
 use crate::view::View;
 
 /// Steps after which a template is believed to run for ever; a thousand services take some ten thousand.
-const FUEL: u64 = 50_000_000;
+const FUEL: u64 = 5_000_000;
 
 /// Renders `text`, the template at `path`.
 ///
@@ -45,6 +45,11 @@ fn environment(view: Arc<View>) -> Environment<'static> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    // Jinja's own is Python's `True`, which no configuration knows.
+    environment.set_formatter(|out, state, value| match value.kind() {
+        ValueKind::Bool => Ok(out.write_str(if value.is_true() { "true" } else { "false" })?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     environment.set_debug(true);
     environment.set_fuel(Some(FUEL));
 

@@ -1,6 +1,6 @@
 //! A real etcd on loopback, for as long as a test needs it.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::net::TcpListener;
 use std::path::PathBuf;
