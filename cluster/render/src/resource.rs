@@ -204,7 +204,7 @@ pub fn read(folder: &Path, only: &[String]) -> (Vec<Resource>, Vec<String>) {
             Ok(resource) => match found.iter().find(|had| had.dest == resource.dest) {
                 // Two would undo each other's work for ever.
                 Some(had) => {
-                    problems.push(format!("{}: {} is written by {} already", path.display(), resource.dest.display(), had.file.display()))
+                    problems.push(format!("{}: {} is written by {} already", path.display(), resource.dest.display(), had.file.display()));
                 }
                 None => found.push(resource),
             },
