@@ -1,7 +1,8 @@
 //! What is below a prefix now, and every change after that, with none lost.
 //!
 //! A watch begins at the revision after the one that was read. Watching from "now" instead would lose what happened in between.
-//! When etcd has forgotten that revision (it was compacted), everything is read again: the caller sees a [`Change::All`].
+//! When etcd has forgotten that revision (it was compacted), or has become another one (restored from a snapshot, so that revisions begin
+//! anew), everything is read again: the caller sees a [`Change::All`].
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct Follower {
     prefix: String,
     /// The next revision that is not known yet.
     next: i64,
+    /// The cluster whose revisions these are; 0 before the first answer to a watch.
+    cluster: u64,
     stream: Option<WatchStream>,
 }
 
@@ -40,7 +43,7 @@ impl Follower {
     /// Begins with what is there.
     #[must_use]
     pub fn new(client: Client, prefix: impl Into<String>) -> Self {
-        Self { client, prefix: prefix.into(), next: 0, stream: None }
+        Self { client, prefix: prefix.into(), next: 0, cluster: 0, stream: None }
     }
 
     /// Waits for the next changes, the first time for everything that is there. Never empty.
@@ -49,15 +52,22 @@ impl Follower {
     /// etcd does not answer. Call it again after a while: it goes on where it was.
     pub async fn next(&mut self) -> Result<Vec<Change>, Error> {
         if self.next == 0 {
-            let (all, revision) = list(&mut self.client, &self.prefix).await?;
-            self.next = revision + 1;
-            return Ok(vec![Change::All(all)]);
+            return self.read_all().await;
         }
         let result = self.follow().await;
         if result.is_err() {
             self.stream = None;
         }
         result
+    }
+
+    async fn read_all(&mut self) -> Result<Vec<Change>, Error> {
+        self.stream = None;
+        // Should this fail, the next attempt reads again as well.
+        self.next = 0;
+        let (all, revision) = list(&mut self.client, &self.prefix).await?;
+        self.next = revision + 1;
+        Ok(vec![Change::All(all)])
     }
 
     async fn follow(&mut self) -> Result<Vec<Change>, Error> {
@@ -75,20 +85,28 @@ impl Follower {
                 continue;
             };
             if answer.compact_revision() > 0 {
-                self.stream = None;
-                let (all, revision) = list(&mut self.client, &self.prefix).await?;
-                self.next = revision + 1;
-                return Ok(vec![Change::All(all)]);
+                return self.read_all().await;
             }
             if answer.canceled() {
                 return Err(Error::WatchError(answer.cancel_reason().to_owned()));
             }
             if let Some(header) = answer.header() {
-                self.next = self.next.max(header.revision() + 1);
+                let known = std::mem::replace(&mut self.cluster, header.cluster_id());
+                let is_another = known != 0 && known != header.cluster_id();
+                // A watch from a revision that is yet to come would be silent until it has come.
+                if is_another || (answer.created() && header.revision() + 1 < self.next) {
+                    return self.read_all().await;
+                }
+                // Only a sign of life without events says that all up to its revision was sent. That of an answer with events, or of the
+                // first one, is the store's: what lies before it may still be on its way.
+                if !answer.created() && answer.events().is_empty() {
+                    self.next = self.next.max(header.revision() + 1);
+                }
             }
             let mut changes = Vec::new();
             for event in answer.events() {
                 let Some(kv) = event.kv() else { continue };
+                self.next = self.next.max(kv.mod_revision() + 1);
                 let key = String::from_utf8_lossy(kv.key()).into_owned();
                 changes.push(match event.event_type() {
                     EventType::Put => Change::Put(key, String::from_utf8_lossy(kv.value()).into_owned()),
