@@ -15,6 +15,7 @@ use crate::etcd::init::Systemd;
 use crate::etcd::memory::write_whole;
 use crate::etcd::rendezvous::Configured;
 use crate::ground::Ground;
+use crate::parts;
 use crate::snapshot;
 use crate::status::{STATE_FILE, State};
 
@@ -41,7 +42,7 @@ pub async fn run(config: Config) -> Result<()> {
     let work = tokio::spawn(work(
         config,
         reports.part("etcd"),
-        [reports.part("presence"), reports.part("snapshots")],
+        [reports.part("presence"), reports.part("snapshots"), reports.part("swarm"), reports.part("turns")],
         say_access,
         access,
         goodbye,
@@ -86,13 +87,20 @@ fn write_state(folder: &Path, reports: &mut Reports) -> Result<()> {
 async fn work(
     config: Config,
     etcd: Report,
-    [presence, snapshots]: [Report; 2],
+    [presence, snapshots, swarm, turns]: [Report; 4],
     say_access: watch::Sender<Option<Access>>,
     access: watch::Receiver<Option<Access>>,
     goodbye: watch::Receiver<bool>,
 ) {
     if !config.is_configured() {
         etcd.say("off", "[etcd] has neither `discovery` nor `initial-cluster`: this machine belongs to no cluster");
+        // A FleetLock server needs no etcd.
+        if let Some(plan) = config.turns {
+            match machine_alone(&config.etcd, config.metadata) {
+                Ok(machine) => parts::turns(plan, machine, false, None, turns).await,
+                Err(error) => turns.say("failed", format!("{error:#}")),
+            }
+        }
         return std::future::pending().await;
     }
     let (ground, rendezvous) = loop {
@@ -108,17 +116,38 @@ async fn work(
     let machine =
         Machine { id: ground.machine_id.clone(), name: ground.name.clone(), address: ground.address, metadata: config.metadata.clone() };
     let (etcdutl, plan) = (ground.etcdutl.clone(), config.snapshot.clone());
+    let secret = (config.etcd.tls == TlsMode::Auto).then(|| config.etcd.secret_file.clone());
+    let (swarm_plan, turns_plan) = (config.swarm.clone(), config.turns.clone());
     let engine = match Engine::new(ground, config, Systemd::default(), rendezvous, etcd.clone(), say_access) {
         Ok(engine) => engine,
         // The disk is broken; the daemon ends, and systemd starts it again after a while.
         Err(error) => return etcd.say("failed", format!("{error:#}")),
     };
     let member = move || etcd.last().is_some_and(|last| last.state == "member");
-    let (_, (), ()) = tokio::join!(
+    let with_swarm = swarm_plan.is_some();
+    let swarm = async {
+        if let Some(plan) = swarm_plan {
+            parts::swarm(plan, machine.clone(), secret, access.clone(), swarm).await;
+        }
+    };
+    let turns = async {
+        if let Some(plan) = turns_plan {
+            parts::turns(plan, machine.clone(), with_swarm, Some(access.clone()), turns).await;
+        }
+    };
+    let (_, (), (), (), ()) = tokio::join!(
         engine.run(),
-        keep_presence(machine, access.clone(), presence, goodbye),
-        snapshot::keep(plan, etcdutl, access, member, snapshots),
+        keep_presence(machine.clone(), access.clone(), presence, goodbye),
+        snapshot::keep(plan, etcdutl, access.clone(), member, snapshots),
+        swarm,
+        turns,
     );
+}
+
+/// This machine where it belongs to no cluster; nobody asks for its address there.
+fn machine_alone(etcd: &crate::config::Etcd, metadata: std::collections::BTreeMap<String, String>) -> Result<Machine> {
+    let ground = Ground::of_this_machine(etcd)?;
+    Ok(Machine { id: ground.machine_id, name: ground.name, address: ground.address, metadata })
 }
 
 /// Who and where this machine is.

@@ -14,7 +14,7 @@ pub const MOST_MANAGERS: u32 = 7;
 const USUAL_REPLACE_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What the owner wants of this machine's swarm.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Plan {
     /// How many managers; an even number counts as the odd one below it, and at most [`MOST_MANAGERS`] are made.
@@ -22,6 +22,7 @@ pub struct Plan {
     /// What this machine is to be.
     pub role: Wish,
     /// The address that other nodes use; by default that of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     /// Labels of this node, beside the metadata of the machine.
     pub labels: BTreeMap<String, String>,
