@@ -182,7 +182,7 @@ async fn docker(socket: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -195,6 +195,9 @@ mod tests {
         for (status, well) in [("200 OK", true), ("503 Service Unavailable", false)] {
             let answer = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                // An answer that comes before the question counts as none.
+                let mut asked = [0; 1024];
+                let _ = stream.read(&mut asked).await.unwrap();
                 stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
                 // Until the other side has read it.
                 let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;

@@ -380,10 +380,12 @@ async fn update(
         return Err(refuse(400, "attempting to demote the last manager of the swarm"));
     }
     node.version = version;
+    let drained_before = node.spec["Availability"] == "drain";
     node.spec = spec;
     let led = node.leader && !node.is_manager();
     node.leader &= !led;
-    let drained = (node.spec["Availability"] == "drain").then(|| node.machine.clone());
+    // Tasks end when a node is drained, not at every other change of a drained one.
+    let drained = (node.spec["Availability"] == "drain" && !drained_before).then(|| node.machine.clone());
     if led && let Some(next) = nodes.values_mut().find(|node| node.up && node.is_manager()) {
         next.leader = true;
     }
