@@ -4,6 +4,7 @@
 //! Ed25519 signatures are deterministic (RFC 8032). The authority's key is never written down. Each machine issues itself one
 //! certificate that serves as server, as member and as client. Whoever knows the secret belongs to the cluster, and nobody else.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -108,7 +109,9 @@ impl Authority {
             Ok(date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs()))
         };
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), dns_name(&ground.name)])?;
-        for address in [ground.address, ground.local.ip()] {
+        // What forwards to a member is reached on the loopback of its own machine.
+        let loopback = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+        for address in BTreeSet::from([ground.address, ground.local.ip(), loopback]) {
             params.subject_alt_names.push(SanType::IpAddress(address));
         }
         params.distinguished_name = name(&ground.name);
