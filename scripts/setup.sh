@@ -17,11 +17,11 @@ esac
 # package:program that it brings
 wanted='build-essential:cc uidmap:newuidmap util-linux:unshare openssl:openssl qemu-utils:qemu-img
 qemu-system-x86:qemu-system-x86_64 ovmf:/usr/share/OVMF/OVMF_CODE_4M.secboot.fd mtools:mcopy dosfstools:mkfs.vfat
-cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl
+cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl protobuf-compiler:protoc
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg'
 
-# The browser for the server's page, and the database for several replicas of it.
-[ "${1:-}" != test ] || wanted="$wanted chromium:chromium e2fsprogs:debugfs xorriso:xorriso swtpm:swtpm postgresql:/usr/share/postgresql-common/pg_wrapper"
+# The browser for the server's page, the database for several replicas of it, the load balancer of the cluster's example.
+[ "${1:-}" != test ] || wanted="$wanted chromium:chromium e2fsprogs:debugfs xorriso:xorriso swtpm:swtpm haproxy:haproxy postgresql:/usr/share/postgresql-common/pg_wrapper"
 
 missing=
 for pair in $wanted; do

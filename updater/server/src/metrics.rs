@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::checkin::batch::Tally;
+use crate::policy::turns::Turns;
 use crate::views::Fleet;
 
 /// Versions that get a time series of their own; the rest is summed as `other`, so that a machine that invents versions cannot
@@ -20,9 +21,17 @@ const VERSIONS: usize = 30;
 /// As above, for failure codes; real ones are below 100 or HTTP's.
 const CODES: i64 = 3000;
 
+/// As above, for groups of turns: whoever reaches the server may name new ones.
+const TURN_GROUPS: usize = 50;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct One {
     kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Group {
+    group: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +67,11 @@ pub struct Metrics {
     batch_size: Histogram,
     database_errors: Counter,
     requests: Family<One, Counter>,
+    discovery: Family<One, Counter>,
+    discovery_waiting: Gauge,
+    turns: Family<One, Counter>,
+    turn_holders: Family<Group, Gauge>,
+    turn_slots: Family<Group, Gauge>,
     machines: Family<Machines, Gauge>,
     rollouts: Family<RolloutLabels, Gauge<f64, AtomicU64>>,
 }
@@ -78,6 +92,11 @@ impl Metrics {
             batch_size: Histogram::new([1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]),
             database_errors: Counter::default(),
             requests: Family::default(),
+            discovery: Family::default(),
+            discovery_waiting: Gauge::default(),
+            turns: Family::default(),
+            turn_holders: Family::default(),
+            turn_slots: Family::default(),
             machines: Family::default(),
             rollouts: Family::default(),
         };
@@ -92,6 +111,11 @@ impl Metrics {
         registry.register("batch_size", "Check-ins in a batch", metrics.batch_size.clone());
         registry.register("database_errors", "Batches and requests that the database refused", metrics.database_errors.clone());
         registry.register("requests", "HTTP requests refused, by kind", metrics.requests.clone());
+        registry.register("discovery", "Discovery addresses made, and entries written or refused, by kind", metrics.discovery.clone());
+        registry.register("discovery_waiting", "Machines that wait for others of their cluster", metrics.discovery_waiting.clone());
+        registry.register("turns", "Answers about turns to reboot, by kind", metrics.turns.clone());
+        registry.register("turn_holders", "Machines whose turn it is to reboot, by group", metrics.turn_holders.clone());
+        registry.register("turn_slots", "Machines that may reboot at one time, by group", metrics.turn_slots.clone());
         registry.register("machines", "Machines by group and version", metrics.machines.clone());
         registry.register("rollout", "A rollout's numbers: share (0 to 1), and machines by outcome", metrics.rollouts.clone());
         metrics.registry = Arc::new(registry);
@@ -106,6 +130,30 @@ impl Metrics {
     /// A request was refused before anything was done.
     pub fn refused(&self, kind: &str) {
         self.requests.get_or_create(&One { kind: kind.to_owned() }).inc();
+    }
+
+    /// Something happened at a discovery address.
+    pub fn discovery(&self, kind: &str) {
+        self.discovery.get_or_create(&One { kind: kind.to_owned() }).inc();
+    }
+
+    /// A machine was answered about its turn to reboot.
+    pub fn turn(&self, kind: &str) {
+        self.turns.get_or_create(&One { kind: kind.to_owned() }).inc();
+    }
+
+    /// Replaces the gauges by who waits and whose turn it is now.
+    pub fn cluster(&self, waiting: usize, turns: &[Turns]) {
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.discovery_waiting.set(whole(waiting));
+        self.turn_holders.clear();
+        self.turn_slots.clear();
+        for (number, turns) in turns.iter().enumerate() {
+            let named = number < TURN_GROUPS;
+            let group = Group { group: if named { turns.group.clone() } else { "other".to_owned() } };
+            self.turn_holders.get_or_create(&group).inc_by(whole(turns.holders.len()));
+            self.turn_slots.get_or_create(&group).inc_by(i64::try_from(turns.slots).unwrap_or(i64::MAX));
+        }
     }
 
     /// A batch of `size` was committed or refused.

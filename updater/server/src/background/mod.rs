@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::api::publish::record;
 use crate::policy::{Outcome, RolloutId, Span, State, Time};
 use crate::publish::{PublishError, online, switch, verify};
-use crate::store::{Db, StoreError, catalog, events, grants, marks, rollouts};
+use crate::store::{Db, StoreError, catalog, discovery, events, grants, marks, rollouts};
 
 /// How often. A brake that comes half a minute later than it could is not noticed; check-ins judge it as well.
 const EVERY: Duration = Duration::from_secs(30);
@@ -74,6 +74,7 @@ pub async fn round(db: &Db, clock: &Clock) -> Result<(), StoreError> {
     }
     let mut tx = db.begin().await?;
     events::forget(&mut tx, now - EVENTS_KEPT).await?;
+    discovery::forget(&mut tx, now).await?;
     tx.commit().await
 }
 

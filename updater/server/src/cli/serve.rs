@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,11 +15,16 @@ use super::Ui;
 use super::open::Place;
 use crate::background;
 use crate::clock::Clock;
-use crate::http::{App, Settings, places, routes, serve};
+use crate::http::{App, Settings, discovery, places, routes, serve};
+use crate::policy::Span;
+use crate::policy::time::SpanError;
 use crate::publish::online;
 
 /// Connections that may wait to be taken: a fleet that comes back after a power cut.
 const BACKLOG: u32 = 4096;
+
+/// Least time that discovery addresses are kept for.
+const KEEP_LEAST: Span = Span::hours(1);
 
 /// How long the last batch may take when the server stops; a connection that does not end keeps its task waiting.
 const LAST_BATCH: Duration = Duration::from_secs(10);
@@ -42,6 +48,15 @@ pub struct Args {
     /// How often machines are to ask, in seconds.
     #[arg(long, value_name = "SECONDS")]
     poll_interval: Option<u32>,
+    /// Who may make new discovery addresses, by which the machines of a cluster find each other.
+    #[arg(long, value_enum, default_value_t = discovery::Access::Open)]
+    discovery: discovery::Access,
+    /// What new discovery addresses begin with, e.g. https://updates.example.com/discovery; without it, what --base-url says.
+    #[arg(long, value_name = "URL", value_parser = discovery_url)]
+    discovery_url: Option<String>,
+    /// How long a discovery address is kept after it was last asked for, e.g. 7d, or `never` for no end.
+    #[arg(long, value_name = "SPAN", default_value = "7d")]
+    discovery_keep: Keep,
     /// Connections that one source address may have open; from loopback, where a proxy may stand, as many as there are.
     #[arg(long, value_name = "NUMBER", default_value_t = places::PER_ADDRESS)]
     connections_per_address: usize,
@@ -55,8 +70,18 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
     let (db, layout) = args.place.open().await?;
     let _ = layout;
     let keys = args.online_keys.as_deref().map(online::Keys::read).transpose()?.unwrap_or_default();
-    let settings =
-        Settings { data: args.place.data.clone(), base_url: args.base_url, poll_secs: args.poll_interval, ..Settings::default() };
+    let settings = Settings {
+        data: args.place.data.clone(),
+        base_url: args.base_url,
+        poll_secs: args.poll_interval,
+        discovery: discovery::Settings {
+            access: args.discovery,
+            url: args.discovery_url,
+            lifetime: args.discovery_keep.0,
+            ..discovery::Settings::default()
+        },
+        ..Settings::default()
+    };
     let (app, writer) = App::new(db.clone(), Clock::System, keys, settings);
     if let Err(error) = background::reconcile(&app).await {
         tracing::warn!(error = format!("{error:#}"), "what is published could not be checked against the database");
@@ -70,8 +95,11 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
     }
     let (stopping, stop) = watch::channel(false);
     let looking_after = tokio::spawn(background::run(app.clone(), stop.clone()));
+    let waiting = app.waiting.clone();
     tokio::spawn(async move {
         end().await;
+        // Machines that wait for others ask the next server, or this one when it is back.
+        waiting.close();
         let _ = stopping.send(true);
     });
     let mut limits = serve::Limits::default();
@@ -88,6 +116,33 @@ pub async fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long something is kept; `None` is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Keep(Option<Span>);
+
+impl FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        let span: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+        if span < KEEP_LEAST {
+            Err(format!("machines may come hours apart: keep addresses for {KEEP_LEAST} at least"))
+        } else {
+            Ok(Self(Some(span)))
+        }
+    }
+}
+
+/// A URL below which tokens can stand.
+fn discovery_url(text: &str) -> Result<String, String> {
+    let fits = url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none());
+    if fits { Ok(text.to_owned()) } else { Err("this is not an http or https URL without query".to_owned()) }
+}
+
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -102,5 +157,32 @@ async fn end() {
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_for_a_span_or_for_ever() {
+        for (text, wanted) in
+            [("7d", Some(Some(Span::hours(168)))), ("never", Some(None)), ("", None), ("0s", None), ("59m", None), ("7 days", None)]
+        {
+            assert_eq!(text.parse::<Keep>().ok().map(|keep| keep.0), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_begin_with_a_url() {
+        for (text, fits) in [
+            ("https://updates.example.com/discovery", true),
+            ("http://[fd00::1]:8080/a/b", true),
+            ("updates.example.com", false),
+            ("ftp://h/", false),
+            ("https://h/?x", false),
+        ] {
+            assert_eq!(discovery_url(text).is_ok(), fits, "{text}");
+        }
     }
 }

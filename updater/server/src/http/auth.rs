@@ -1,7 +1,7 @@
 //! Who asks, and whether they may.
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -26,7 +26,17 @@ impl Who {
 /// # Errors
 /// 401 without a token that works, without saying what is wrong with it; 403 when its role is another one.
 pub async fn require(State((app, role)): State<(App, Role)>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let who = bearer(&app, request.headers(), role).await?;
+    request.extensions_mut().insert(who);
+    Ok(next.run(request).await)
+}
+
+/// Who sends these headers, if they may do what `role` may.
+///
+/// # Errors
+/// As [`require`].
+pub async fn bearer(app: &App, headers: &HeaderMap, role: Role) -> Result<Who, Problem> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let secret = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -45,6 +55,5 @@ pub async fn require(State((app, role)): State<(App, Role)>, mut request: Reques
         let message = format!("the token `{}` has the role {}, this needs {}", token.name, token.role.name(), role.name());
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", message, "ask an admin for a token with that role"));
     }
-    request.extensions_mut().insert(Who(token));
-    Ok(next.run(request).await)
+    Ok(Who(token))
 }

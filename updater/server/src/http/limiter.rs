@@ -1,4 +1,4 @@
-//! How often one source address may check in.
+//! How often one source address may check in, or do something else.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,14 +14,36 @@ pub const PER_SECOND: f64 = 50.0;
 /// Addresses that are remembered; beyond, those that have all their allowance back are forgotten.
 const ADDRESSES: usize = 100_000;
 
-/// Counts check-ins by address.
+/// What one address may do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allowance {
+    /// At once.
+    pub burst: f64,
+    /// All the time.
+    pub per_second: f64,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { burst: BURST, per_second: PER_SECOND }
+    }
+}
+
+/// Counts what addresses do; check-ins, unless said otherwise.
 #[derive(Debug, Default)]
 pub struct Limiter {
+    allowance: Allowance,
     buckets: Mutex<HashMap<IpAddr, (f64, Time)>>,
 }
 
 impl Limiter {
-    /// Whether `address` may check in now. Loopback always may: it is a proxy in front of this server, or a test.
+    /// One that allows something else.
+    #[must_use]
+    pub fn new(allowance: Allowance) -> Self {
+        Self { allowance, buckets: Mutex::default() }
+    }
+
+    /// Whether `address` may now. Loopback always may: it is a proxy in front of this server, or a test.
     pub fn allow(&self, address: IpAddr, now: Time) -> bool {
         let address = site(address);
         if address.is_loopback() {
@@ -29,13 +51,13 @@ impl Limiter {
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if buckets.len() >= ADDRESSES && !buckets.contains_key(&address) {
-            buckets.retain(|_, (left, at)| filled(*left, *at, now) < BURST);
+            buckets.retain(|_, (left, at)| self.filled(*left, *at, now) < self.allowance.burst);
             if buckets.len() >= ADDRESSES {
                 return false;
             }
         }
-        let (left, at) = buckets.entry(address).or_insert((BURST, now));
-        *left = filled(*left, *at, now);
+        let (left, at) = buckets.entry(address).or_insert((self.allowance.burst, now));
+        *left = self.filled(*left, *at, now);
         *at = now;
         let allowed = *left >= 1.0;
         if allowed {
@@ -43,12 +65,12 @@ impl Limiter {
         }
         allowed
     }
-}
 
-fn filled(left: f64, at: Time, now: Time) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "spans between two check-ins are small")]
-    let seconds = now.since(at).0 as f64 / 1000.0;
-    (left + seconds * PER_SECOND).min(BURST)
+    fn filled(&self, left: f64, at: Time, now: Time) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "spans between two requests are small")]
+        let seconds = now.since(at).0 as f64 / 1000.0;
+        (left + seconds * self.allowance.per_second).min(self.allowance.burst)
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +85,13 @@ mod tests {
         assert!(limiter.allow(IpAddr::from([203, 0, 113, 10]), Time(0)), "others are not held up");
         assert!(!limiter.allow(flood, Time(10)));
         assert!(limiter.allow(flood, Time(1_000)));
+    }
+
+    #[test]
+    fn another_allowance_is_another_limit() {
+        let (limiter, flood) = (Limiter::new(crate::http::discovery::NEW_TOKENS), IpAddr::from([203, 0, 113, 9]));
+        assert_eq!((0..500).filter(|_| limiter.allow(flood, Time(0))).count(), 20);
+        assert!(!limiter.allow(flood, Time(29_000)) && limiter.allow(flood, Time(31_000)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`state`]: what every request may use
 //! - [`routes`]: the one table of routes, from which the router, the role checks and the API description are made
 //! - [`update`]: the Omaha endpoint; [`files`]: metadata and targets
+//! - [`discovery`](mod@discovery): how clusters find themselves; [`fleet_lock`]: reboots in turns
 //! - [`auth`], [`problem`], [`body`]: who asks, what went wrong, and JSON with helpful errors
 //! - [`api`]: what people steer, one file per noun
 //! - [`serve`]: connections, their deadlines, and an orderly end; [`places`]: how many there may be; [`pace`]: clients that are slow on
@@ -12,7 +13,9 @@
 pub mod api;
 pub mod auth;
 pub mod body;
+pub mod discovery;
 pub mod files;
+pub mod fleet_lock;
 pub mod framing;
 pub mod limiter;
 pub mod openapi;

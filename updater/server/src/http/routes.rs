@@ -5,10 +5,10 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{MethodRouter, delete, get, head, patch, post, put};
 use axum::{Router, middleware};
 
-use super::api::{access, fleet, groups, machines, publish, releases, rollouts};
+use super::api::{access, fleet, groups, machines, publish, releases, rollouts, turns};
 use super::problem::Problem;
 use super::state::App;
-use super::{auth, body, files, openapi, system, update};
+use super::{auth, body, discovery, files, fleet_lock, openapi, system, update};
 use crate::store::tokens::Role;
 
 /// One method of one path.
@@ -92,6 +92,21 @@ pub const ROUTES: &[Route] = &[
     route(Post, "/v1/update/", None, "The same, with the slash that some clients send", || post(update::update)),
     route(Get, "/tuf/{name}", None, "Signed metadata (TUF)", || get(files::tuf)),
     route(Get, "/targets/{folder}/{file}", None, "A file of a release; ranges and validators are served", || get(files::targets)),
+    route(Get, "/discovery/new", None, "A new discovery address for a cluster of so many members (text)", || get(discovery::new)).query(&["size"]),
+    route(Post, "/discovery/new", None, "The same", || post(discovery::new)).query(&["size"]),
+    route(Put, "/discovery/new", None, "The same", || put(discovery::new)).query(&["size"]),
+    route(Get, "/discovery/{token}", None, "Who is there, in order; with wait, the next event (etcd's v2 discovery)", || get(discovery::list))
+        .query(&["wait", "waitIndex"]),
+    route(Get, "/discovery/{token}/_config/size", None, "How many members the cluster has", || get(discovery::size)),
+    route(Get, "/discovery/{token}/{member}", None, "One entry; with wait, its next event", || get(discovery::entry))
+        .query(&["wait", "waitIndex"]),
+    route(Put, "/discovery/{token}/{member}", None, "Writes an entry once (form: value=NAME=URL); again with the same X-Slipway-Secret", || put(discovery::put))
+        .query(&["prevExist"]),
+    route(Delete, "/discovery/{token}/{member}", None, "Removes an entry; one with a secret takes that, or an operator's token", || delete(discovery::remove)),
+    route(Post, "/v1/pre-reboot", None, "May this machine reboot now? (FleetLock)", || post(fleet_lock::pre_reboot))
+        .body(r#"{"client_params":{"id":"4f3b2a1c","group":"default"}}"#),
+    route(Post, "/v1/steady-state", None, "This machine is well again (FleetLock)", || post(fleet_lock::steady_state))
+        .body(r#"{"client_params":{"id":"4f3b2a1c","group":"default"}}"#),
     route(Get, "/health", None, "200 when database and disk are well, else 503", || get(system::health)),
     route(Get, "/metrics", None, "Prometheus metrics", || get(system::metrics)),
     route(Get, "/api/v1/openapi.json", None, "This description", || get(openapi::serve)),
@@ -124,6 +139,11 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/api/v1/machines/{machine}", VIEWER, "One machine, its history, and why it is on its version", || get(machines::get)),
     route(Patch, "/api/v1/machines/{machine}", OPERATOR, "Pin a machine, move it to a group, tag it", || patch(machines::patch))
         .body(r#"{"pin":"1.2.3","group":"stable","tags":["canary"]}"#),
+    route(Get, "/api/v1/turns", VIEWER, "Whose turn it is to reboot, by group", || get(turns::list)),
+    route(Put, "/api/v1/turns/{group}", OPERATOR, "How many machines of a group may reboot at one time (0: none), and after how long a holder counts as dead (left out: never)", || put(turns::put))
+        .body(r#"{"slots":2,"hold-max":"6h"}"#),
+    route(Delete, "/api/v1/turns/{group}", OPERATOR, "Forget what was set of a group that nobody has a turn of", || delete(turns::remove)),
+    route(Delete, "/api/v1/turns/{group}/holders/{holder}", OPERATOR, "End the turn of a machine that will not come back", || delete(turns::release)),
     route(Put, "/api/v1/files/{*path}", PUBLISHER, "Upload tuf/NAME or targets/FOLDER/FILE into staging (X-Content-SHA256)", || put(publish::put)),
     route(Head, "/api/v1/files/{*path}", PUBLISHER, "Whether the same bytes are here already", || head(publish::head)),
     route(Post, "/api/v1/publish", PUBLISHER, "Verify what was uploaded and make it visible at once", || post(publish::publish)),
@@ -145,6 +165,8 @@ pub fn router(app: App) -> Router {
             // Streamed to disk with a limit of its own.
             "/api/v1/files/{*path}" => handler.layer(DefaultBodyLimit::disable()),
             path if path.starts_with("/v1/update") => handler.layer(DefaultBodyLimit::max(omaha::limits::MAX_BYTES)),
+            path if path.starts_with("/discovery/") => handler.layer(DefaultBodyLimit::max(discovery::FORM_MAX)),
+            "/v1/pre-reboot" | "/v1/steady-state" => handler.layer(DefaultBodyLimit::max(fleet_lock::BODY_MAX)),
             _ => handler.layer(DefaultBodyLimit::max(body::JSON_MAX)),
         };
         if let Some(role) = route.role {

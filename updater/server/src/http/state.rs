@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::discovery::{self, Waiting};
 use super::limiter::Limiter;
 use crate::background::findings::Findings;
 use crate::checkin::batch::Engine;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub base_url: Option<String>,
     /// How often machines are to ask, in seconds.
     pub poll_secs: Option<u32>,
+    /// How clusters find themselves.
+    pub discovery: discovery::Settings,
     /// What the steps of publishing are announced to; tests let them fail.
     pub disk: Disk,
 }
@@ -51,6 +54,10 @@ pub struct Inner {
     pub publishing: Mutex<()>,
     /// Check-ins by source address.
     pub limiter: Limiter,
+    /// New discovery tokens by source address.
+    pub new_tokens: Limiter,
+    /// Machines that wait for others of their cluster.
+    pub waiting: Waiting,
     /// What needs somebody.
     pub findings: Findings,
     /// What the command line says.
@@ -74,6 +81,8 @@ impl App {
             keys,
             publishing: Mutex::new(()),
             limiter,
+            new_tokens: Limiter::new(discovery::NEW_TOKENS),
+            waiting: Waiting::default(),
             findings: Findings::default(),
             settings,
         };

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::state::App;
+use crate::store::turns;
 use crate::views;
 
 /// Below this many free bytes the disk counts as full: a release, and the database's log.
@@ -30,5 +31,6 @@ pub async fn health(State(app): State<App>) -> Response {
 /// The database's.
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     app.metrics.fleet(&views::fleet(&app.db, app.now()).await?);
+    app.metrics.cluster(app.waiting.count(), &turns::list(&app.db).await?);
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.render()).into_response())
 }

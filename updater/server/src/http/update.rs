@@ -63,9 +63,14 @@ fn base(app: &App, headers: &HeaderMap) -> String {
     if let Some(base) = &app.settings.base_url {
         return base.trim_end_matches('/').to_owned();
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{}", host(headers).unwrap_or("localhost"))
+}
+
+/// The host that was asked, if the header says nothing but that.
+pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
     let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c));
-    format!("http://{}", if plain { host } else { "localhost" })
+    Some(host).filter(|host| plain && !host.is_empty())
 }
 
 fn kind_of(reply: &Reply) -> &'static str {

@@ -9,6 +9,7 @@
 //! - [`ramp`], [`window`], [`rollout`]: how a release spreads, and its states
 //! - [`counts`], [`brake`]: what has become of it so far, and when to stop by itself
 //! - [`decide`](mod@decide), [`reason`]: the rules in their order, and why not
+//! - [`discovery`](mod@discovery), [`turns`]: who may write at a discovery address, and whose turn it is to reboot
 //! - [`grant`]: **what must be read and written in one transaction**
 //!
 //! Invariants, each with a property test: a share of the population is never exceeded, not even by one machine; a floor
@@ -17,6 +18,7 @@
 pub mod brake;
 pub mod counts;
 pub mod decide;
+pub mod discovery;
 pub mod grant;
 pub mod group;
 pub mod machine;
@@ -27,6 +29,7 @@ pub mod release;
 pub mod rollout;
 pub mod share;
 pub mod time;
+pub mod turns;
 pub mod window;
 
 #[cfg(test)]

@@ -354,6 +354,12 @@ impl Db {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
+    /// As [`Tx::items`], for what is read outside any transaction.
+    #[must_use]
+    pub fn items(&self, args: &mut Vec<Arg>, columns: Vec<Items>) -> String {
+        items::bind(matches!(self, Self::Sqlite { .. }), args, columns)
+    }
+
     /// Lets go of all connections; what is written is written.
     pub async fn close(&self) {
         match self {

@@ -5,12 +5,14 @@
 //! - [`catalog`]: releases and channels; [`groups`]; [`rollouts`] with their counts
 //! - [`machines`], [`events`], [`grants`]: what machines said and were given
 //! - [`marks`]: the newest metadata that was ever served, to know older files by
+//! - [`discovery`](mod@discovery): clusters that are coming about; [`turns`]: whose turn it is to reboot
 //! - [`tokens`], [`audit`]: who may do what, and who did
 
 pub mod audit;
 pub mod catalog;
 pub mod config;
 pub mod db;
+pub mod discovery;
 pub mod events;
 pub mod grants;
 pub mod groups;
@@ -19,6 +21,7 @@ pub mod machines;
 pub mod marks;
 pub mod rollouts;
 pub mod tokens;
+pub mod turns;
 
 use std::path::Path;
 

@@ -3,8 +3,11 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod discovery;
+mod etcd;
 mod faults;
 mod fixture;
+mod fleet_lock;
 mod framing;
 mod limits;
 mod publish;

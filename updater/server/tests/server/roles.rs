@@ -10,7 +10,7 @@ use crate::fixture::Server;
 
 fn path(route: &str) -> String {
     let mut path = route.replace("{*path}", "targets/a/b").replace("{id}", "999").replace("{name}", "root.json");
-    for name in ["{group}", "{machine}", "{channel}", "{folder}", "{file}"] {
+    for name in ["{group}", "{machine}", "{channel}", "{folder}", "{file}", "{token}", "{member}", "{holder}"] {
         path = path.replace(name, "none");
     }
     path

@@ -7,6 +7,7 @@ pub mod machines;
 pub mod publish;
 pub mod releases;
 pub mod rollouts;
+pub mod turns;
 
 use super::problem::Problem;
 
