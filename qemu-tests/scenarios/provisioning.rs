@@ -249,7 +249,9 @@ fn has_line(report: &Value, wanted: u64) -> bool {
 }
 
 fn wait_for_ssh(vm: &Arc<Vm>) -> anyhow::Result<()> {
-    vm.guest().wait_for("systemctl is-active ssh.service", REPORT_SECS, |output| output.text() == "active").map(drop)
+    // A service that listens is of no use before the network is there.
+    let reachable = "systemctl is-active ssh.service && ip -4 -o address show scope global | grep -q ' 10.0.2.15/'";
+    vm.guest().wait_for(reachable, REPORT_SECS, |output| output.success() && output.text() == "active").map(drop)
 }
 
 /// `text` in a file that QEMU hands to the guest.

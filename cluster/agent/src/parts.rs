@@ -22,7 +22,8 @@ pub async fn swarm(plan: SwarmPlan, machine: Machine, secret: Option<PathBuf>, a
         Err(error) => return report.say("failed", format!("reading the secret of the cluster: {error}")),
     };
     let secret = secret.as_deref().map(<[u8]>::trim_ascii);
-    with_access(access, &report, async |access| match swarm::run(access, machine.clone(), plan.clone(), secret, report.clone()).await {}).await;
+    with_access(access, &report, async |access| match swarm::run(access, machine.clone(), plan.clone(), secret, report.clone()).await {})
+        .await;
 }
 
 /// Serves reboot turns on this machine, for ever. A group whose lock is in etcd waits until etcd can be reached; FleetLock does not.

@@ -108,7 +108,8 @@ impl Access {
                     .identity(Identity::from_pem(read(&tls.cert_file)?, read(&tls.key_file)?)),
             );
         }
-        let connected = Client::connect(&self.endpoints, Some(options)).await;
+        // On the heap: with TLS this future has twenty kilobytes, which every caller's would have as well.
+        let connected = Box::pin(Client::connect(&self.endpoints, Some(options))).await;
         connected.map_err(|source| AccessError::Connect { endpoints: self.endpoints.join(", "), source: Box::new(source) })
     }
 }

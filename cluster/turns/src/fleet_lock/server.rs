@@ -41,7 +41,7 @@ pub(crate) fn router<W: World>(coordinator: Arc<Coordinator<W>>, id: &str, group
 
 async fn pre_reboot<W: World>(State(machine): State<Machine<W>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
     if let Err(refused) = machine.meant(&headers, body) {
-        return refused;
+        return *refused;
     }
     // A caller that goes away must not leave half of it undone.
     let coordinator = Arc::clone(&machine.coordinator);
@@ -50,7 +50,7 @@ async fn pre_reboot<W: World>(State(machine): State<Machine<W>>, headers: Header
 
 async fn steady_state<W: World>(State(machine): State<Machine<W>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
     if let Err(refused) = machine.meant(&headers, body) {
-        return refused;
+        return *refused;
     }
     let coordinator = Arc::clone(&machine.coordinator);
     finish(tokio::spawn(async move { coordinator.steady_state().await }).await)
@@ -59,11 +59,12 @@ async fn steady_state<W: World>(State(machine): State<Machine<W>>, headers: Head
 impl<W> Machine<W> {
     /// Whether a request is FleetLock's, and for this machine. The group is the machine's own; a program that was not told any says
     /// `default`.
-    fn meant(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<(), Response> {
-        let body = body.map_err(|rejection| answer(rejection.status(), Kind::BadRequest, &rejection.body_text()))?;
+    fn meant(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<(), Box<Response>> {
+        let body = body.map_err(|rejection| Box::new(answer(rejection.status(), Kind::BadRequest, &rejection.body_text())))?;
         let marked = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        let (id, group) = parse(marked, &body).map_err(|refusal| answer(StatusCode::BAD_REQUEST, refusal.kind, &refusal.to_string()))?;
-        let foreign = |text: String| answer(StatusCode::FORBIDDEN, Kind::NotForThisMachine, &text);
+        let bad = |refusal: Refusal| Box::new(answer(StatusCode::BAD_REQUEST, refusal.kind, &refusal.to_string()));
+        let (id, group) = parse(marked, &body).map_err(bad)?;
+        let foreign = |text: String| Box::new(answer(StatusCode::FORBIDDEN, Kind::NotForThisMachine, &text));
         if id != self.id {
             return Err(foreign(format!("this machine is {}, not {id}", self.id)));
         }
