@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// How much of a failing program's standard error is kept, in bytes: enough for its last words, bounded for safety.
 const STDERR_TAIL_BYTES: usize = 4 * 1024;
@@ -65,6 +66,14 @@ pub enum CmdError {
         status: ExitStatus,
         /// The last part of its standard error.
         stderr: String,
+    },
+    /// It used no processor time for too long, and was ended.
+    #[error("`{command}` stood still for {} s and was ended", .quiet.as_secs_f32())]
+    StoodStill {
+        /// The whole command line, for repeating it by hand.
+        command: String,
+        /// For how long it did nothing.
+        quiet: Duration,
     },
 }
 
@@ -167,6 +176,33 @@ impl Cmd {
         self.output().map(drop)
     }
 
+    /// Like [`Cmd::run`], but ends the program when it uses no processor time for as long as `quiet`: one that hangs would
+    /// hold up a build until somebody looks.
+    pub fn run_unless_still(mut self, quiet: Duration) -> Result<(), CmdError> {
+        tracing::debug!(command = %self.line(), "run watched");
+        self.inner.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.spawn_inner()?;
+        let stderr = child.stderr.take();
+        let drain = std::thread::spawn(move || read_tail(stderr));
+        let mut moved = (Instant::now(), None);
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(|source| self.io(source))? {
+                break status;
+            }
+            let ticks = processor_ticks(child.id());
+            if ticks != moved.1 {
+                moved = (Instant::now(), ticks);
+            } else if moved.0.elapsed() >= quiet {
+                // Its end is what is wanted; one that has just ended by itself did not stand still for nothing.
+                let _ = child.kill();
+                child.wait().map_err(|source| self.io(source))?;
+                return Err(CmdError::StoodStill { command: self.line(), quiet });
+            }
+            std::thread::sleep(WATCH_INTERVAL);
+        };
+        self.check(status, &drain.join().unwrap_or_default())
+    }
+
     /// Runs to the end with `feed` writing its standard input; standard output is discarded.
     pub fn run_with_input(mut self, feed: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CmdError> {
         tracing::debug!(command = %self.line(), "run with input");
@@ -234,6 +270,18 @@ impl Cmd {
     }
 }
 
+/// How often a watched program is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Processor time that all threads of `pid` have used, in clock ticks (proc_pid_stat(5), fields utime and stime).
+fn processor_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, so the fields are counted from its end: the state is the third one.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
 fn read_tail(stream: Option<impl Read>) -> Vec<u8> {
     let mut tail = Vec::new();
     let Some(mut stream) = stream else { return tail };
@@ -258,6 +306,20 @@ mod tests {
         assert_eq!(error.to_string(), "the program `veritysetup` is not installed; install it with: apt-get install cryptsetup-bin");
         cmd.program = "no-such-program-anywhere".into();
         assert!(matches!(cmd.io(io::Error::from(io::ErrorKind::NotFound)), CmdError::Io { .. }));
+    }
+
+    #[test]
+    fn a_program_that_stands_still_is_ended() {
+        let error = Cmd::new("sleep").arg("600").run_unless_still(Duration::from_millis(200)).unwrap_err();
+        assert_eq!(error.to_string(), "`sleep 600` stood still for 0.2 s and was ended");
+    }
+
+    #[test]
+    fn a_program_that_works_longer_than_the_patience_is_left_alone() {
+        let busy = "end=$(($(date +%s%N) + 600000000)); while [ $(date +%s%N) -lt $end ]; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done";
+        Cmd::new("sh").args(["-c", busy]).run_unless_still(Duration::from_millis(400)).unwrap();
+        let error = Cmd::new("sh").args(["-c", "echo no >&2; exit 3"]).run_unless_still(Duration::from_secs(5)).unwrap_err();
+        assert!(error.to_string().ends_with("no"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Makes an EROFS image from a tar archive.
 
 use std::path::Path;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -20,18 +21,33 @@ pub fn make(
     uuid: Uuid,
     workers: usize,
 ) -> Result<(), CmdError> {
-    if out.exists() {
-        // mkfs.erofs would write into the old file.
-        std::fs::remove_file(out).map_err(|source| CmdError::Io { program: "mkfs.erofs".into(), source })?;
+    // Zero workers would be another way through mkfs.erofs, with other bytes.
+    let workers = workers.max(1);
+    let mut attempt = 1;
+    loop {
+        if out.exists() {
+            // mkfs.erofs would write into the old file.
+            std::fs::remove_file(out).map_err(|source| CmdError::Io { program: "mkfs.erofs".into(), source })?;
+        }
+        let made = tools
+            .cmd("mkfs.erofs")
+            .args(["--quiet", "--tar=f", "--sort=none", "-b4096", "-T0"])
+            .args([format!("-z{compression}"), format!("-C{cluster_bytes}"), format!("-U{uuid}"), format!("--workers={workers}")])
+            .arg(out)
+            .arg(tar)
+            .run_unless_still(STANDS_STILL);
+        match made {
+            Err(CmdError::StoodStill { .. }) if attempt < ATTEMPTS => attempt += 1,
+            other => return other,
+        }
     }
-    tools
-        .cmd("mkfs.erofs")
-        .args(["--quiet", "--tar=f", "--sort=none", "-b4096", "-T0"])
-        .args([format!("-z{compression}"), format!("-C{cluster_bytes}"), format!("-U{uuid}"), format!("--workers={}", workers.max(1))])
-        .arg(out)
-        .arg(tar)
-        .run()
 }
+
+/// The threads of mkfs.erofs 1.8 wait for each other for ever, once in some hundred images. The image is then made anew.
+const ATTEMPTS: u32 = 4;
+
+/// Without any processor time for this long, mkfs.erofs hangs: it has a core busy from its start to its end.
+const STANDS_STILL: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 pub(crate) mod tests {
