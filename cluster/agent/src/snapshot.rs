@@ -145,7 +145,7 @@ pub fn list(folder: &Path) -> Result<Vec<Found>> {
             found.push(Found { file: entry.path(), taken, size_bytes: entry.metadata().with_context(failed)?.len() });
         }
     }
-    found.sort_by(|one, other| other.taken.cmp(&one.taken));
+    found.sort_by_key(|one| std::cmp::Reverse(one.taken));
     Ok(found)
 }
 

@@ -40,6 +40,10 @@ pub(crate) trait World: Send + Sync + 'static {
     fn units(&self) -> impl Future<Output = Result<Vec<String>, Reason>> + Send;
     /// What keeps this machine from being steady, given the units that ran before.
     fn unsteady(&self, units: &[String]) -> impl Future<Output = Vec<String>> + Send;
+    /// Refuses a release that failed on another machine.
+    fn not_failed(&self, release: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Tells the other machines that the release failed here, if it did.
+    fn tell_if_failed(&self, release: &str) -> impl Future<Output = Result<(), Reason>> + Send;
     /// Tells the other machines why this one waits, or that it does not.
     fn announce(&self, why: Option<&Reason>) -> impl Future<Output = ()> + Send;
     /// Remembers a turn, or that there is none.
@@ -97,10 +101,10 @@ impl<W: World> Coordinator<W> {
         Self { world, boot_id: boot_id.to_owned(), now: Mutex::new(Now { turn, granted }), asked: Notify::new() }
     }
 
-    /// "May this machine reboot?"
-    pub(crate) async fn pre_reboot(&self) -> Result<(), Refusal> {
+    /// "May this machine reboot?" `release` is what it reboots into, where that is known.
+    pub(crate) async fn pre_reboot(&self, release: Option<&str>) -> Result<(), Refusal> {
         let mut now = self.now.lock().await;
-        let result = self.prepare(&mut now).await;
+        let result = self.prepare(&mut now, release).await;
         match &result {
             Ok(()) => {
                 self.world.announce(None).await;
@@ -121,12 +125,13 @@ impl<W: World> Coordinator<W> {
         result
     }
 
-    async fn prepare(&self, now: &mut Now) -> Result<(), Refusal> {
+    async fn prepare(&self, now: &mut Now, release: Option<&str>) -> Result<(), Refusal> {
         // Cheap, and before anything changes.
         self.world.may_leave().await?;
         let not_ready = |reason: Reason| Refusal::new(Kind::NotReady, reason);
         let before = now.turn.clone();
-        let mut turn = Turn { boot_id: self.boot_id.clone(), granted: false, units: self.world.units().await.map_err(not_ready)? };
+        let units = self.world.units().await.map_err(not_ready)?;
+        let mut turn = Turn { boot_id: self.boot_id.clone(), granted: false, units, release: release.map(str::to_owned) };
         if let Some(before) = &before {
             // What was missing already has to come back all the same.
             turn.units.extend(before.units.iter().filter(|unit| !turn.units.contains(unit)).cloned().collect::<Vec<_>>());
@@ -153,6 +158,10 @@ impl<W: World> Coordinator<W> {
     async fn leave(&self, turn: &Turn) -> Result<(), Refusal> {
         let not_ready = |reason: Reason| Refusal::new(Kind::NotReady, reason);
         self.world.take().await?;
+        // With the lock in hand: who had it before told everybody how its release did.
+        if let Some(release) = &turn.release {
+            self.world.not_failed(release).await?;
+        }
         self.world.say_leaving().await?;
         self.world.may_leave().await?;
         self.world.hand_over().await.map_err(not_ready)?;
@@ -221,10 +230,13 @@ impl<W: World> Coordinator<W> {
 
     /// Ends the turn of a reboot that is over, once the machine is steady.
     async fn settle(&self, now: &mut Now) -> Result<(), Reason> {
-        let units = now.turn.as_ref().map(|turn| turn.units.clone()).unwrap_or_default();
+        let (units, release) = now.turn.as_ref().map(|turn| (turn.units.clone(), turn.release.clone())).unwrap_or_default();
         let missing = self.world.unsteady(&units).await;
         if !missing.is_empty() {
             return Err(Reason::new(missing.join("; ")));
+        }
+        if let Some(release) = &release {
+            self.world.tell_if_failed(release).await.map_err(|reason| reason.during("telling the others how the release did"))?;
         }
         self.world.undrain().await.map_err(|reason| reason.during("giving this machine work again"))?;
         self.world.settled().await?;

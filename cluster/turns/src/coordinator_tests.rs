@@ -19,6 +19,10 @@ pub(crate) struct Stage {
     announced: Option<String>,
     file: Option<Turn>,
     unsteady: Vec<String>,
+    /// Releases that failed somewhere, as the cluster knows.
+    failed: Vec<String>,
+    /// What this machine's updater has in quarantine.
+    quarantine: Vec<String>,
     report: String,
     time: Duration,
 }
@@ -103,6 +107,18 @@ impl World for Fake {
         self.with(|stage| stage.unsteady.iter().filter(|unit| units.contains(unit) || unit.contains(' ')).cloned().collect())
     }
 
+    async fn not_failed(&self, release: &str) -> Result<(), Refusal> {
+        self.call("not failed").map_err(|reason| Refusal::new(Kind::Unreachable, reason))?;
+        let failed = self.with(|stage| stage.failed.iter().any(|failed| failed == release));
+        if failed { Err(Refusal::new(Kind::ReleaseFailed, "it failed")) } else { Ok(()) }
+    }
+
+    async fn tell_if_failed(&self, release: &str) -> Result<(), Reason> {
+        self.call("tell if failed")?;
+        self.with(|stage| stage.failed.extend(stage.quarantine.iter().filter(|version| *version == release).cloned().collect::<Vec<_>>()));
+        Ok(())
+    }
+
     async fn announce(&self, why: Option<&Reason>) {
         self.with(|stage| stage.announced = why.map(ToString::to_string));
     }
@@ -131,11 +147,11 @@ fn boot(world: &Fake, number: u32) -> Coordinator<Fake> {
 async fn a_turn_from_the_question_to_the_end() {
     let world = Fake::default();
     let before = boot(&world, 1);
-    before.pre_reboot().await.unwrap();
+    before.pre_reboot(None).await.unwrap();
     let order = ["may leave", "units", "remember", "take", "say leaving", "may leave", "hand over", "drain", "remember"];
     assert_eq!(world.calls(), order);
     // The same answer, however often it is asked.
-    before.pre_reboot().await.unwrap();
+    before.pre_reboot(None).await.unwrap();
     assert_eq!(world.calls(), order);
     assert!(world.with(|stage| stage.file.clone().unwrap().granted && stage.drained && stage.announced.is_none()));
 
@@ -151,11 +167,38 @@ async fn a_turn_from_the_question_to_the_end() {
 }
 
 #[tokio::test]
+async fn a_release_that_failed_on_one_machine_is_refused_to_the_next() {
+    let (one, two) = (Fake::default(), Fake::default());
+    boot(&one, 1).pre_reboot(Some("1.0.3")).await.unwrap();
+    let order = ["may leave", "units", "remember", "take", "not failed", "say leaving", "may leave", "hand over", "drain", "remember"];
+    assert_eq!(one.calls(), order);
+    one.with(|stage| stage.quarantine = vec!["1.0.3".to_owned(), "0.9.0".to_owned()]);
+    // The others have to hear of it before the lock is theirs.
+    one.with(|stage| stage.fails = BTreeSet::from(["tell if failed"]));
+    let back = boot(&one, 2);
+    assert!(back.look_after().await);
+    assert_eq!(one.calls(), ["extend", "tell if failed"]);
+    assert!(one.with(|stage| stage.report.contains("telling the others how the release did")));
+    one.with(|stage| stage.fails.clear());
+    assert!(!back.look_after().await);
+    assert_eq!(one.calls(), ["extend", "tell if failed", "undrain", "settled", "release", "forget"]);
+    let failed = one.with(|stage| stage.failed.clone());
+    assert_eq!(failed, ["1.0.3"], "an old failure is no news");
+
+    two.with(|stage| stage.failed = failed);
+    let next = boot(&two, 1);
+    assert_eq!(next.pre_reboot(Some("1.0.3")).await.unwrap_err().kind, Kind::ReleaseFailed);
+    assert!(two.with(|stage| !stage.held && !stage.drained && stage.file.is_none()), "the turn was given back");
+    next.pre_reboot(Some("1.0.4")).await.unwrap();
+    next.pre_reboot(None).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_is_refused_says_so_to_the_others() {
     let world = Fake::default();
     world.with(|stage| stage.fails = BTreeSet::from(["take"]));
     let coordinator = boot(&world, 1);
-    let refusal = coordinator.pre_reboot().await.unwrap_err();
+    let refusal = coordinator.pre_reboot(None).await.unwrap_err();
     assert_eq!((refusal.kind, refusal.to_string().as_str()), (Kind::LockHeld, "take failed"));
     assert_eq!(world.with(|stage| stage.announced.clone()).unwrap(), "take failed");
     coordinator.steady_state().await.unwrap();
@@ -167,7 +210,7 @@ async fn whatever_fails_is_undone() {
     for call in ["may leave", "units", "remember", "take", "say leaving", "hand over", "drain"] {
         let world = Fake::default();
         world.with(|stage| stage.fails = BTreeSet::from([call]));
-        boot(&world, 1).pre_reboot().await.unwrap_err();
+        boot(&world, 1).pre_reboot(None).await.unwrap_err();
         world.with(|stage| {
             assert!(!stage.held && !stage.drained && !stage.leaving, "{call}: {stage:?}");
             assert_eq!(stage.file, None, "{call}");
@@ -179,19 +222,19 @@ async fn whatever_fails_is_undone() {
 async fn a_turn_without_a_reboot_is_given_back() {
     let world = Fake::default();
     let coordinator = boot(&world, 1);
-    coordinator.pre_reboot().await.unwrap();
+    coordinator.pre_reboot(None).await.unwrap();
     world.with(|stage| stage.time += GRANT_GOOD_FOR - Duration::from_secs(1));
     assert!(coordinator.look_after().await);
     assert!(world.with(|stage| stage.held));
     // Whoever asks again still wants to.
-    coordinator.pre_reboot().await.unwrap();
+    coordinator.pre_reboot(None).await.unwrap();
     world.with(|stage| stage.time += GRANT_GOOD_FOR - Duration::from_secs(1));
     assert!(coordinator.look_after().await);
     world.with(|stage| stage.time += Duration::from_secs(2));
     assert!(!coordinator.look_after().await);
     assert!(world.with(|stage| !stage.held && !stage.drained));
     // At once when the caller says so.
-    coordinator.pre_reboot().await.unwrap();
+    coordinator.pre_reboot(None).await.unwrap();
     coordinator.steady_state().await.unwrap();
     assert!(world.with(|stage| !stage.held && !stage.drained && stage.file.is_none()));
 }
@@ -209,21 +252,21 @@ async fn a_lock_that_nobody_remembers_is_given_back_when_steady() {
 #[tokio::test]
 async fn a_second_reboot_that_is_refused_does_not_end_the_first() {
     let world = Fake::default();
-    boot(&world, 1).pre_reboot().await.unwrap();
+    boot(&world, 1).pre_reboot(None).await.unwrap();
     let after = boot(&world, 2);
     world.with(|stage| (stage.fails, stage.unsteady) = (BTreeSet::from(["drain"]), vec!["web.service".to_owned()]));
-    after.pre_reboot().await.unwrap_err();
+    after.pre_reboot(None).await.unwrap_err();
     assert!(world.with(|stage| stage.held && stage.file.clone().unwrap().boot_id == "boot-1"));
     assert!(after.steady_state().await.unwrap_err().to_string().contains("web.service"));
     // And one that is allowed waits for the same units after it.
     world.with(|stage| stage.fails.clear());
-    after.pre_reboot().await.unwrap();
+    after.pre_reboot(None).await.unwrap();
     assert_eq!(world.with(|stage| stage.file.clone()).unwrap().units, ["web.service"]);
 }
 
 #[test]
 fn what_there_is_to_do() {
-    let turn = |boot_id: &str, granted| Turn { boot_id: boot_id.to_owned(), granted, units: Vec::new() };
+    let turn = |boot_id: &str, granted| Turn { boot_id: boot_id.to_owned(), granted, units: Vec::new(), release: None };
     let (soon, late) = (Duration::from_secs(1), GRANT_GOOD_FOR);
     for (turn, held, granted_for, todo) in [
         (None, false, late, Todo::Nothing),
@@ -254,7 +297,7 @@ proptest! {
             for deed in deeds {
                 match deed {
                     0 | 1 => {
-                        if coordinator.pre_reboot().await.is_ok() {
+                        if coordinator.pre_reboot(None).await.is_ok() {
                             let ready = world.with(|stage| stage.held && stage.drained && stage.leaving && stage.file.as_ref().is_some_and(|turn| turn.granted));
                             assert!(ready, "said yes without being ready");
                         }

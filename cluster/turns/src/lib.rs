@@ -12,6 +12,7 @@
 //! | [`EtcdLock`] | the semaphore in etcd, with leases for its holders |
 //! | [`fleet_lock`] | FleetLock: the words, the client, the socket's server |
 //! | `coordinator` | the order of things before a reboot and after it |
+//! | [`releases`] | releases that failed on a machine, and that no other one reboots into |
 //! | `members`, `leaving` | etcd as the decisions see it |
 //! | `system`, `units`, `hooks`, `memory` | this machine: what ran, whether it runs again, what is remembered over the reboot |
 //! | [`Drain`] | the half that Swarm does |
@@ -33,6 +34,7 @@ mod memory;
 mod plan;
 pub mod quorum;
 mod reason;
+pub mod releases;
 mod run;
 pub mod semaphore;
 mod system;
@@ -43,4 +45,5 @@ pub use group::{Group, NotAGroup};
 pub use lock::{EtcdLock, GroupState, Holder, Waiter, overview};
 pub use plan::{LockKind, Plan};
 pub use reason::{Kind, Reason, Refusal};
+pub use releases::FailedRelease;
 pub use run::{Error, SOCKET, run};

@@ -25,6 +25,9 @@ pub(crate) struct Turn {
     pub(crate) granted: bool,
     /// Units that were active, and that a boot starts.
     pub(crate) units: Vec<String>,
+    /// The release that the reboot is for, if whoever asked said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) release: Option<String>,
 }
 
 /// The file.
@@ -44,7 +47,7 @@ impl Memory {
         file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             tracing::warn!(%error, file = %self.0.display(), "what ran before the reboot is not known any more");
-            Turn { boot_id: String::new(), granted: true, units: Vec::new() }
+            Turn { boot_id: String::new(), granted: true, units: Vec::new(), release: None }
         })))
     }
 
@@ -82,7 +85,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory(folder.path().join("below/turn.json"));
         assert_eq!(memory.load(), Ok(None));
-        let turn = Turn { boot_id: "boot-1".to_owned(), granted: true, units: vec!["a.service".to_owned()] };
+        let turn =
+            Turn { boot_id: "boot-1".to_owned(), granted: true, units: vec!["a.service".to_owned()], release: Some("1.2.3".to_owned()) };
         memory.save(&turn).unwrap();
         memory.save(&turn).unwrap();
         assert_eq!(memory.load(), Ok(Some(turn)));

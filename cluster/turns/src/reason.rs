@@ -76,6 +76,8 @@ pub enum Kind {
     NotReady,
     /// The reboot before is not over.
     NotSteady,
+    /// The release that this machine wants to reboot into failed on another one.
+    ReleaseFailed,
 }
 
 impl Kind {
@@ -90,6 +92,7 @@ impl Kind {
             Self::Unreachable => "unreachable",
             Self::NotReady => "not_ready",
             Self::NotSteady => "not_steady",
+            Self::ReleaseFailed => "release_failed",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::fleet_lock::FleetLock;
 use crate::fleet_lock::client::install_cryptography;
 use crate::lock::{EtcdLock, announce, seconds_now};
 use crate::memory::{Memory, Turn};
-use crate::{Drain, Group, Kind, Reason, Refusal, hooks, leaving, members, units};
+use crate::{Drain, Group, Kind, Reason, Refusal, hooks, leaving, members, releases, units};
 
 /// A machine that waits says so for this long; a little more than the longest pause between two of its questions.
 const WAITING_SECS: i64 = 10 * 60;
@@ -132,6 +132,21 @@ impl<D: Drain> World for System<D> {
             missing.extend(hooks::objection(&self.hooks).await);
         }
         missing
+    }
+
+    async fn not_failed(&self, release: &str) -> Result<(), Refusal> {
+        match &self.etcd {
+            Some(access) => releases::not_failed(access, release).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_if_failed(&self, release: &str) -> Result<(), Reason> {
+        let Some(access) = &self.etcd else { return Ok(()) };
+        match units::quarantined(release).await {
+            Some(cause) => releases::say_failed(access, release, &self.machine.name, &cause).await,
+            None => Ok(()),
+        }
     }
 
     async fn announce(&self, why: Option<&Reason>) {

@@ -34,6 +34,8 @@ trait Systemd {
 trait Updater {
     #[zbus(property)]
     fn state(&self) -> zbus::Result<String>;
+    /// JSON.
+    fn status(&self) -> zbus::Result<String>;
 }
 
 /// What systemd says about units now.
@@ -77,6 +79,19 @@ pub(crate) async fn trial() -> Option<String> {
     ON_TRIAL.contains(&state.as_str()).then(|| format!("the new release has yet to prove itself (the updater is in state {state})"))
 }
 
+/// Why the updater has this version in quarantine, if it has.
+pub(crate) async fn quarantined(version: &str) -> Option<String> {
+    let ask = async { UpdaterProxy::new(&Connection::system().await?).await?.status().await };
+    cause_in(&ask.await.ok()?, version)
+}
+
+/// The cause beside `version` in the updater's status.
+fn cause_in(status: &str, version: &str) -> Option<String> {
+    let status: serde_json::Value = serde_json::from_str(status).ok()?;
+    let entry = status["quarantine"].as_array()?.iter().find(|entry| entry["version"] == version)?;
+    Some(entry["cause"].as_str().unwrap_or("no cause is known").to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +105,16 @@ mod tests {
     fn what_a_boot_starts_is_remembered_and_nothing_else() {
         let before = units(&["docker.service", "run-r1.service", "sshd@0.service"], &["docker.service", "off.service"]);
         assert_eq!(before.to_remember(), ["docker.service"]);
+    }
+
+    #[test]
+    fn the_cause_is_in_the_updaters_status() {
+        let status =
+            r#"{"state":"idle","quarantine":[{"version":"1.0.2","cause":"x"},{"version":"1.0.3","cause":"Docker is not up","at":"…"}]}"#;
+        assert_eq!(cause_in(status, "1.0.3").as_deref(), Some("Docker is not up"));
+        for (status, version) in [(status, "1.0.4"), ("{}", "1.0.3"), ("", "1.0.3"), (r#"{"quarantine":7}"#, "1.0.3")] {
+            assert_eq!(cause_in(status, version), None, "{status}");
+        }
     }
 
     #[test]

@@ -253,8 +253,8 @@ impl<S: Services> Host for SystemHost<S> {
         self.services.reboot("an update of the operating system").await
     }
 
-    async fn take_turn(&self) -> TurnAnswer {
-        turn::take(&self.layout.turns, &self.booted.machine_id).await
+    async fn take_turn(&self, version: Option<&Version>) -> TurnAnswer {
+        turn::take(&self.layout.turns, &self.booted.machine_id, version).await
     }
 
     async fn give_up_turn(&self) {

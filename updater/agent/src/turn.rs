@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use payload::Version;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -28,13 +29,13 @@ struct Refusal {
     value: String,
 }
 
-/// Asks whether it is the turn of the machine `id`.
-pub(crate) async fn take(socket: &Path, id: &str) -> TurnAnswer {
-    take_within(socket, id, PATIENCE).await
+/// Asks whether it is the turn of the machine `id`, for a reboot into `version`: one that failed on another machine is refused.
+pub(crate) async fn take(socket: &Path, id: &str, version: Option<&Version>) -> TurnAnswer {
+    take_within(socket, id, version, PATIENCE).await
 }
 
-async fn take_within(socket: &Path, id: &str, patience: Duration) -> TurnAnswer {
-    match timeout(patience, ask(socket, "/v1/pre-reboot", id)).await {
+async fn take_within(socket: &Path, id: &str, version: Option<&Version>, patience: Duration) -> TurnAnswer {
+    match timeout(patience, ask(socket, "/v1/pre-reboot", id, version)).await {
         Ok(answer) => answer,
         Err(_) => TurnAnswer::NoAnswer(format!("cluster-agent has not answered after {} s", patience.as_secs())),
     }
@@ -42,13 +43,13 @@ async fn take_within(socket: &Path, id: &str, patience: Duration) -> TurnAnswer 
 
 /// Says that the machine `id` does not want to reboot.
 pub(crate) async fn give_up(socket: &Path, id: &str) {
-    match timeout(PATIENCE, ask(socket, "/v1/steady-state", id)).await {
+    match timeout(PATIENCE, ask(socket, "/v1/steady-state", id, None)).await {
         Ok(TurnAnswer::Granted) => {}
         answer => tracing::info!(?answer, "the turn was not given up; cluster-agent does that by itself after a while"),
     }
 }
 
-async fn ask(socket: &Path, path: &str, id: &str) -> TurnAnswer {
+async fn ask(socket: &Path, path: &str, id: &str, version: Option<&Version>) -> TurnAnswer {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -56,7 +57,11 @@ async fn ask(socket: &Path, path: &str, id: &str) -> TurnAnswer {
         }
         Err(error) => return TurnAnswer::NoAnswer(format!("{}: {error}", socket.display())),
     };
-    let body = serde_json::json!({ "client_params": { "id": id, "group": GROUP } }).to_string();
+    let mut params = serde_json::json!({ "id": id, "group": GROUP });
+    if let Some(version) = version {
+        params["release"] = version.to_string().into();
+    }
+    let body = serde_json::json!({ "client_params": params }).to_string();
     let request = format!(
         "POST {path} HTTP/1.0\r\nHost: localhost\r\nfleet-lock-protocol: true\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -93,7 +98,8 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8(asked[..length].to_vec()).unwrap()
         };
-        tokio::join!(take(&socket, "abc"), server)
+        let version = "1.0.3".parse().unwrap();
+        tokio::join!(take(&socket, "abc", Some(&version)), server)
     }
 
     #[tokio::test]
@@ -103,7 +109,7 @@ mod tests {
         let (head, body) = asked.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /v1/pre-reboot HTTP/1.0\r\n") && head.contains("\r\nfleet-lock-protocol: true\r\n"), "{head}");
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
-        assert_eq!(body, r#"{"client_params":{"group":"default","id":"abc"}}"#);
+        assert_eq!(body, r#"{"client_params":{"group":"default","id":"abc","release":"1.0.3"}}"#);
     }
 
     #[tokio::test]
@@ -120,12 +126,12 @@ mod tests {
     async fn no_socket_a_dead_one_and_a_silent_one() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("turns.sock");
-        assert!(matches!(take(&socket, "abc").await, TurnAnswer::NoAgent(_)));
+        assert!(matches!(take(&socket, "abc", None).await, TurnAnswer::NoAgent(_)));
         let listener = UnixListener::bind(&socket).unwrap();
-        let silent = take_within(&socket, "abc", Duration::from_millis(20)).await;
+        let silent = take_within(&socket, "abc", None, Duration::from_millis(20)).await;
         assert!(matches!(&silent, TurnAnswer::NoAnswer(reason) if reason.contains("has not answered")), "{silent:?}");
         drop(listener);
-        assert!(matches!(take(&socket, "abc").await, TurnAnswer::NoAnswer(_)), "a socket that nobody serves is no absent agent");
+        assert!(matches!(take(&socket, "abc", None).await, TurnAnswer::NoAnswer(_)), "a socket that nobody serves is no absent agent");
         give_up(&socket, "abc").await;
     }
 }

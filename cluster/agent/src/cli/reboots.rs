@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use cluster_store::Access;
 use command_line::Ui;
 use serde_json::json;
-use turns::{EtcdLock, Group, GroupState, overview};
+use turns::{EtcdLock, FailedRelease, Group, GroupState, overview, releases};
 
 /// Say whose turn it is to reboot, who waits for it, and why.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,9 @@ use turns::{EtcdLock, Group, GroupState, overview};
   cluster-agent reboots
   cluster-agent reboots --json | jq '.[].holders'
   cluster-agent reboots release 0123456789abcdef0123456789abcdef
-  cluster-agent reboots max 2 --group web")]
+  cluster-agent reboots max 2 --group web
+  cluster-agent reboots failed --json
+  cluster-agent reboots forgive 1.0.3")]
 pub(super) struct Args {
     #[command(subcommand)]
     deed: Option<Deed>,
@@ -39,6 +41,13 @@ enum Deed {
         #[arg(long, default_value_t)]
         group: Group,
     },
+    /// List the releases that failed on a machine of the cluster; no other one reboots into them.
+    Failed,
+    /// Let machines reboot into a release again that failed on one of them.
+    Forgive {
+        /// Version of the release.
+        version: String,
+    },
 }
 
 impl Args {
@@ -53,6 +62,7 @@ impl Args {
                     return Ok(ui.data(&groups)?);
                 }
                 ui.text(&table(&groups, now()));
+                ui.text(&failures(&releases::failed_releases(&access).await?));
             }
             Some(Deed::Release { id, group }) => {
                 if !lock(group).release_of(id).await? {
@@ -69,6 +79,23 @@ impl Args {
                     return Ok(ui.data(&json!({ "max": max, "group": group }))?);
                 }
                 ui.line(format!("in group {group}, {max} may reboot at the same time"));
+            }
+            Some(Deed::Failed) => {
+                let failed = releases::failed_releases(&access).await?;
+                if ui.json {
+                    return Ok(ui.data(&failed)?);
+                }
+                ui.text(if failed.is_empty() { "no release failed\n" } else { "" });
+                ui.text(&failures(&failed));
+            }
+            Some(Deed::Forgive { version }) => {
+                if !releases::forgive(&access, version).await? {
+                    return Err(anyhow!("release {version} failed nowhere; `cluster-agent reboots failed` lists those that did"));
+                }
+                if ui.json {
+                    return Ok(ui.data(&json!({ "forgiven": version }))?);
+                }
+                ui.line(format!("machines may reboot into {version} again, but for those whose own updater has it in quarantine"));
             }
         }
         Ok(())
@@ -108,11 +135,26 @@ fn table(groups: &[GroupState], now: u64) -> String {
     text
 }
 
+fn failures(failed: &[FailedRelease]) -> String {
+    let line = |FailedRelease { version, machine, cause, .. }: &FailedRelease| {
+        format!("release {version} failed on {machine}, and nobody else reboots into it: {cause}\n")
+    };
+    failed.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use turns::{Holder, Waiter};
 
     use super::*;
+
+    #[test]
+    fn a_release_that_failed_is_named_with_its_cause() {
+        let failed =
+            FailedRelease { version: "1.0.3".to_owned(), machine: "n1".to_owned(), since: 60, cause: "Docker is not up".to_owned() };
+        assert_eq!(failures(&[failed]), "release 1.0.3 failed on n1, and nobody else reboots into it: Docker is not up\n");
+        assert_eq!(failures(&[]), "");
+    }
 
     #[test]
     fn the_table_says_who_and_why() {

@@ -29,9 +29,9 @@ impl Args {
         let file = snapshot::take(client, &config.snapshot.directory, jiff::Timestamp::now(), ETCDUTL.as_ref()).await?;
         snapshot::prune(&config.snapshot.directory, config.snapshot.keep)?;
         if ui.json {
-            ui.data(&serde_json::json!({ "file": file }))?
+            ui.data(&serde_json::json!({ "file": file }))?;
         } else {
-            ui.line(file.display().to_string())
+            ui.line(file.display().to_string());
         }
         Ok(())
     }

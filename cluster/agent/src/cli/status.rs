@@ -75,9 +75,9 @@ impl MembersArgs {
     pub(super) async fn run(&self, ui: Ui) -> Result<()> {
         let members = live().await?;
         if ui.json {
-            ui.data(&members)?
+            ui.data(&members)?;
         } else {
-            ui.line(status::table(&members))
+            ui.line(status::table(&members));
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ mod tests {
             let launch = Launch::new(&ground(), None, &joining);
             let names: Vec<&str> = launch.environment().iter().map(|(name, _)| name.as_str()).collect();
             let about = |name: &&str| name.starts_with("ETCD_INITIAL_CLUSTER") || name.contains("FORCE");
-            assert_eq!(names.iter().copied().filter(|name| about(&name)).collect::<Vec<_>>(), words);
+            assert_eq!(names.iter().copied().filter(|name| about(name)).collect::<Vec<_>>(), words);
             assert!(!names.contains(&"ETCD_DISCOVERY"));
         }
     }

@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(cert(&ground, &authority, day(DAYS - RENEW_DAYS)), first);
         let second = cert(&ground, &authority, day(DAYS - RENEW_DAYS + 1));
         assert_ne!(second, first);
-        let moved = Ground { address: [10, 0, 0, 9].into(), ..ground.clone() };
+        let moved = Ground { address: [10, 0, 0, 9].into(), ..ground };
         let third = cert(&moved, &authority, day(DAYS));
         assert_ne!(third, second);
         let fourth = cert(&moved, &Authority::new("another secret of it").unwrap(), day(DAYS));

@@ -1,6 +1,7 @@
 //! A handful of machines on 127.0.0.0/8: each has an address, a disk and the engine of the agent.
 
 #![allow(clippy::disallowed_methods, reason = "etcd of a test is a process")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -37,7 +37,7 @@ impl FleetLock {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| Reason::new(format!("preparing the HTTP client: {error:?}")))?;
-        let request = Request { client_params: ClientParams { id: id.to_owned(), group: group.name().to_owned() } };
+        let request = Request { client_params: ClientParams { id: id.to_owned(), group: group.name().to_owned(), release: None } };
         Ok(Self { client, base: base.clone(), request })
     }
 

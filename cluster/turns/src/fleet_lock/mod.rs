@@ -7,7 +7,7 @@ mod server;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Group, Kind, Refusal};
+use crate::{Group, Kind, Refusal, releases};
 
 pub use client::FleetLock;
 pub(crate) use server::router;
@@ -37,6 +37,20 @@ pub struct ClientParams {
     pub id: String,
     /// Its group.
     pub group: String,
+    /// The release that it wants to reboot into. Only `cluster-agent` asks for it, and only on its own machine: FleetLock has no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+}
+
+/// What a request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Who asks.
+    pub id: String,
+    /// Its group.
+    pub group: Group,
+    /// See [`ClientParams::release`].
+    pub release: Option<String>,
 }
 
 /// Body of every answer that is not 200.
@@ -52,16 +66,19 @@ pub struct Failure {
 ///
 /// # Errors
 /// It is not FleetLock, or says nothing that can be used.
-pub fn parse(header: Option<&str>, body: &[u8]) -> Result<(String, Group), Refusal> {
+pub fn parse(header: Option<&str>, body: &[u8]) -> Result<Asked, Refusal> {
     let bad = |text: String| Refusal::new(Kind::BadRequest, text);
     if header != Some("true") {
         return Err(bad(format!("this is no request of FleetLock: the header `{HEADER}: true` is missing")));
     }
     let request: Request = serde_json::from_slice(body).map_err(|error| bad(format!("the body makes no sense: {error}")))?;
-    let ClientParams { id, group } = request.client_params;
+    let ClientParams { id, group, release } = request.client_params;
     if id.is_empty() || id.len() > ID_MAX || id.contains(|c: char| c.is_control() || c == '/') {
         return Err(bad(format!("the id has to be 1 to {ID_MAX} characters, without slashes")));
     }
     let group = Group::new(group).map_err(|error| bad(error.to_string()))?;
-    Ok((id, group))
+    if let Some(release) = release.as_deref().filter(|release| !releases::is_version(release)) {
+        return Err(bad(format!("{release:?} is not the version of a release")));
+    }
+    Ok(Asked { id, group, release })
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 
-use super::{BODY_MAX, Failure, HEADER, PRE_REBOOT, STEADY_STATE, parse};
+use super::{Asked, BODY_MAX, Failure, HEADER, PRE_REBOOT, STEADY_STATE, parse};
 use crate::coordinator::{Coordinator, World};
 use crate::{Group, Kind, Refusal, group};
 
@@ -40,12 +40,13 @@ pub(crate) fn router<W: World>(coordinator: Arc<Coordinator<W>>, id: &str, group
 }
 
 async fn pre_reboot<W: World>(State(machine): State<Machine<W>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    if let Err(refused) = machine.meant(&headers, body) {
-        return *refused;
-    }
+    let release = match machine.meant(&headers, body) {
+        Ok(release) => release,
+        Err(refused) => return *refused,
+    };
     // A caller that goes away must not leave half of it undone.
     let coordinator = Arc::clone(&machine.coordinator);
-    finish(tokio::spawn(async move { coordinator.pre_reboot().await }).await)
+    finish(tokio::spawn(async move { coordinator.pre_reboot(release.as_deref()).await }).await)
 }
 
 async fn steady_state<W: World>(State(machine): State<Machine<W>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
@@ -58,12 +59,12 @@ async fn steady_state<W: World>(State(machine): State<Machine<W>>, headers: Head
 
 impl<W> Machine<W> {
     /// Whether a request is FleetLock's, and for this machine. The group is the machine's own; a program that was not told any says
-    /// `default`.
-    fn meant(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<(), Box<Response>> {
+    /// `default`. Answers with the release that the reboot is for.
+    fn meant(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Option<String>, Box<Response>> {
         let body = body.map_err(|rejection| Box::new(answer(rejection.status(), Kind::BadRequest, &rejection.body_text())))?;
         let marked = headers.get(HEADER).and_then(|value| value.to_str().ok());
         let bad = |refusal: Refusal| Box::new(answer(StatusCode::BAD_REQUEST, refusal.kind, &refusal.to_string()));
-        let (id, group) = parse(marked, &body).map_err(bad)?;
+        let Asked { id, group, release } = parse(marked, &body).map_err(bad)?;
         let foreign = |text: String| Box::new(answer(StatusCode::FORBIDDEN, Kind::NotForThisMachine, &text));
         if id != self.id {
             return Err(foreign(format!("this machine is {}, not {id}", self.id)));
@@ -71,7 +72,7 @@ impl<W> Machine<W> {
         if group != self.group && group.name() != group::DEFAULT {
             return Err(foreign(format!("this machine takes turns in group {}, not {group}", self.group)));
         }
-        Ok(())
+        Ok(release)
     }
 }
 

@@ -457,8 +457,8 @@ pub trait Host {
     /// Reboots in an orderly manner. Returns when the reboot is under way.
     async fn reboot(&self) -> Result<(), Failure>;
 
-    /// Asks `cluster-agent` whether it is this machine's turn to reboot. It may first make the others ready for it, which takes a while.
-    async fn take_turn(&self) -> TurnAnswer;
+    /// Asks `cluster-agent` whether it is this machine's turn to reboot into `version`. It may first make the others ready for it, which takes a while.
+    async fn take_turn(&self, version: Option<&Version>) -> TurnAnswer;
 
     /// Tells `cluster-agent` that this machine does not want to reboot any more. Without an answer, the turn ends by itself.
     async fn give_up_turn(&self);

@@ -149,7 +149,7 @@ impl<'h, H: Host, C: Clock, N: Notifier> Daemon<'h, H, C, N> {
                     }
                     tracing::debug!(?work, "begin");
                     // A turn that is asked for while the one before is being given up must not be taken for that one.
-                    let first = if work == crate::machine::Work::TakeTurn { jobs.give_up.take() } else { None };
+                    let first = if matches!(work, crate::machine::Work::TakeTurn(_)) { jobs.give_up.take() } else { None };
                     let job = work::begin(self.host, &self.machine, work, jobs.progress.clone());
                     jobs.work = Some(match first {
                         Some(first) => Box::pin(async move {

@@ -44,7 +44,7 @@ pub(super) fn begin<'h, H: Host>(host: &'h H, machine: &Machine, work: Work, pro
             let discarded = host.discard(slot).await;
             Input::Discarded(unflipped.and(discarded))
         }),
-        Work::TakeTurn => Box::pin(async move { Input::Turn(host.take_turn().await) }),
+        Work::TakeTurn(version) => Box::pin(async move { Input::Turn(host.take_turn(version.as_ref()).await) }),
         Work::Reboot => Box::pin(async move { Input::Rebooting(host.reboot().await) }),
         Work::Health => {
             let plan = machine.settings().health.clone();

@@ -323,8 +323,8 @@ pub enum Work {
     Flip(Slot),
     /// Take back a flip, then make the passive slot unbootable; then [`Input::Discarded`].
     Discard(Slot),
-    /// Ask `cluster-agent` whether it is this machine's turn to reboot; then [`Input::Turn`].
-    TakeTurn,
+    /// Ask `cluster-agent` whether it is this machine's turn to reboot into this version, if it is known; then [`Input::Turn`].
+    TakeTurn(Option<Version>),
     /// Reboot; then [`Input::Rebooting`].
     Reboot,
     /// Run the health gate; then [`Input::Healthy`].

@@ -59,7 +59,11 @@ impl Machine {
         if !matches!(self.state, State::WaitingForReboot { wait: Wait::Turn { .. }, .. }) {
             self.wait_for(Wait::Turn { reason: "cluster-agent is being asked".to_owned(), again: None });
         }
-        vec![Effect::Work(Work::TakeTurn)]
+        let version = match &self.state {
+            State::WaitingForReboot { trial, .. } => trial.version.clone(),
+            _ => None,
+        };
+        vec![Effect::Work(Work::TakeTurn(version))]
     }
 
     /// The reboot is not to happen now: whoever asked for a turn says so.

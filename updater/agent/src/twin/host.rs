@@ -221,7 +221,7 @@ impl Host for TwinHost {
         self.system.reboot().await
     }
 
-    async fn take_turn(&self) -> TurnAnswer {
+    async fn take_turn(&self, _version: Option<&Version>) -> TurnAnswer {
         TurnAnswer::Granted
     }
 

@@ -1,5 +1,7 @@
 //! Real etcd forms a cluster with nothing but an address of ours (`SLIPWAY_TEST_ETCD=FOLDER` with `etcd` and `etcdctl`).
 
+#![allow(clippy::print_stdout, reason = "a test that is passed over says so")]
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -102,7 +102,7 @@ fn data_is_started_as_it_is() {
     check(&Seen { running: true, ..stored.clone() }, "starting", "no quorum");
     check(&Seen { running: true, live: live(healthy(1..=3)), ..stored.clone() }, "member", "all 3 members are well");
     let was = Some(Was { cluster: 7, member: 1 });
-    let removed = Seen { was, live: live(healthy(2..=4)), ..stored.clone() };
+    let removed = Seen { was, live: live(healthy(2..=4)), ..stored };
     assert_eq!(decide(&removed), Step::Retire);
     assert_eq!(decide(&Seen { running: true, ..removed.clone() }), Step::Retire);
     let foreign = Seen { running: true, was: Some(Was { cluster: 8, member: 1 }), ..removed };

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use payload::Version;
+
 use super::time::Virtual;
 use crate::daemon::host::{
     Access, Booted, CheckAnswer, CheckReport, Failure, HealthPlan, HealthReport, Host, Identity, Offer, Refusal, Report, Slot, TurnAnswer,
@@ -119,7 +121,7 @@ impl Host for Script {
         Ok(())
     }
 
-    async fn take_turn(&self) -> TurnAnswer {
+    async fn take_turn(&self, _version: Option<&Version>) -> TurnAnswer {
         self.note("take turn");
         self.turns.borrow_mut().pop_front().unwrap_or(TurnAnswer::Granted)
     }

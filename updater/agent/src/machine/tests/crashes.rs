@@ -202,7 +202,7 @@ impl Model {
                 }
                 Input::Discarded(result)
             }
-            Work::TakeTurn => {
+            Work::TakeTurn(_) => {
                 self.has_turn = works;
                 Input::Turn(if works { TurnAnswer::Granted } else { TurnAnswer::Refused("another machine has it".to_owned()) })
             }

@@ -1,0 +1,211 @@
+//! Machines on one switch with the same cloud-config, and what a scenario may ask of them.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use camino::Utf8PathBuf;
+use qemu_tests::scenario::Bench;
+use qemu_tests::switch::Switch;
+use qemu_tests::update_server::UpdateServer;
+use qemu_tests::vm::{Spec, Vm};
+
+/// How long a cluster may take to form after the last machine's network is up, in KVM seconds.
+pub(super) const FORM_SECS: u64 = 60;
+/// How long until a task of a machine that died runs elsewhere, in KVM seconds.
+pub(super) const FAILOVER_SECS: u64 = 30;
+/// How long a member that was away may take to be one again, in KVM seconds.
+pub(super) const REJOIN_SECS: u64 = 120;
+/// How long containers take to be made and started, in KVM seconds.
+pub(super) const SERVICE_SECS: u64 = 60;
+/// A voter that is dead for so long is replaced in these scenarios.
+const REPLACE_AFTER: &str = "60s";
+
+/// A container image with a web server made of what the host has, systemd's socket activation and the shell, and with curl to ask it.
+pub(super) const IMAGE: &str = "slipway-test/web";
+const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-activate /usr/bin/dash /usr/bin/cat /usr/bin/sleep /usr/bin/curl'; \
+     libraries=$(for program in $programs; do LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/systemd /usr/lib64/ld-linux-x86-64.so.2 --list $program; done | \
+     sed -n 's,.*=> \\(/[^ ]*\\) .*,\\1,p' | sort -u | while read -r file; do readlink -f $file; echo $file; done | sed 's,^/lib/,/usr/lib/,' | sort -u); \
+     tar -C / -cf - bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $(echo $programs $libraries | tr ' ' '\\n' | sed 's,^/,,') | docker import - ";
+/// Says which container answers.
+pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
+     'read line; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
+
+/// Reads where etcd is from what the agent left for programs of its machine.
+pub(super) const ETCDCTL: &str = "access=/run/cluster-agent/access.toml; \
+     export ETCDCTL_ENDPOINTS=$(sed -n 's/^endpoints = \\[\"\\(.*\\)\"\\]/\\1/p' $access) \
+     ETCDCTL_CACERT=$(sed -n 's/^ca-file = \"\\(.*\\)\"/\\1/p' $access) ETCDCTL_CERT=$(sed -n 's/^cert-file = \"\\(.*\\)\"/\\1/p' $access) \
+     ETCDCTL_KEY=$(sed -n 's/^key-file = \"\\(.*\\)\"/\\1/p' $access); etcdctl --dial-timeout 5s --command-timeout 8s ";
+
+/// Machines on one switch that were given the same document.
+pub(super) struct Cluster {
+    pub(super) server: UpdateServer,
+    pub(super) switch: Switch,
+    document: String,
+    pub(super) machines: Vec<Arc<Vm>>,
+}
+
+impl Cluster {
+    /// A cluster for `size` voters with room for `ports` machines; nobody is in it yet.
+    pub(super) fn new(bench: &Bench<'_>, size: u8, ports: u8) -> anyhow::Result<Self> {
+        let server = UpdateServer::start(bench.logs())?;
+        let discovery = server.discovery(size)?;
+        let document = format!(
+            "#cloud-config\ncoreos:\n  cluster:\n    discovery: {discovery}\n    tls: auto\n    secret: known to these machines only\n    \
+             replace_after: {REPLACE_AFTER}\n  swarm:\n    managers: 3\n    replace_after: never\n  update:\n    reboot-strategy: etcd-lock\n"
+        );
+        Ok(Self { server, switch: bench.switch(ports)?, document, machines: Vec::new() })
+    }
+
+    /// One more machine, which is given the document.
+    pub(super) fn join(&mut self, bench: &Bench<'_>) -> anyhow::Result<Arc<Vm>> {
+        self.join_on(bench, bench.image()?)
+    }
+
+    /// The same with an image of one's choice.
+    pub(super) fn join_on(&mut self, bench: &Bench<'_>, image: Utf8PathBuf) -> anyhow::Result<Arc<Vm>> {
+        let number = u8::try_from(self.machines.len() + 1).context("too many machines")?;
+        let mut spec = Spec::new(image);
+        spec.services = vec![self.server.service()];
+        let vm = bench.fork(&format!("vm{number}"), &spec)?;
+        vm.become_machine(number)?;
+        // The way to the others is the way to everywhere: from it the agent knows which address is its own.
+        vm.guest().check(
+            "mkdir -p /etc/systemd/network/10-switch.network.d && printf '[Route]\\nDestination=0.0.0.0/0\\nScope=link\\nMetric=1\\n' \
+             > /etc/systemd/network/10-switch.network.d/route.conf",
+        )?;
+        vm.plug_switch(self.switch.port(number)?)?;
+        vm.guest().write_file("/etc/cluster.yaml".into(), self.document.as_bytes())?;
+        vm.guest().check_for("cloud-config apply /etc/cluster.yaml", 20)?;
+        self.machines.push(Arc::clone(&vm));
+        Ok(vm)
+    }
+
+    pub(super) fn form(bench: &Bench<'_>, size: u8, ports: u8) -> anyhow::Result<Self> {
+        let mut cluster = Self::new(bench, size, ports)?;
+        for _ in 0..size {
+            cluster.join(bench)?;
+        }
+        let up = Instant::now();
+        cluster.has_voters(usize::from(size))?;
+        bench.note("etcd after the last network", up.elapsed());
+        cluster.has_nodes(usize::from(size), 3)?;
+        bench.note("Swarm after the last network", up.elapsed());
+        Ok(cluster)
+    }
+
+    pub(super) fn first(&self) -> anyhow::Result<&Vm> {
+        self.machines.first().map(Arc::as_ref).context("there is no machine")
+    }
+
+    pub(super) fn address(&self, number: u8) -> anyhow::Result<Ipv4Addr> {
+        Ok(self.switch.port(number)?.address())
+    }
+
+    /// All of so many voters are there and healthy, as the first machine sees it.
+    pub(super) fn has_voters(&self, count: usize) -> anyhow::Result<()> {
+        let list = format!("{ETCDCTL} member list && {ETCDCTL} endpoint health --cluster 2>&1 | grep -c ' is healthy'");
+        let wanted = format!("\n{count}");
+        self.first()?.guest().wait_for(&list, FORM_SECS, |said| {
+            let voters = said.stdout.lines().filter(|line| line.contains(", started, ") && line.ends_with("false")).count();
+            voters == count && said.text().ends_with(&wanted)
+        })?;
+        Ok(())
+    }
+
+    /// So many nodes are in the Swarm, and so many of them manage it.
+    pub(super) fn has_nodes(&self, count: usize, managers: usize) -> anyhow::Result<()> {
+        self.first()?.guest().wait_for(
+            "docker node ls --format '{{.Status}} {{.Availability}} {{.ManagerStatus}}'",
+            FORM_SECS,
+            |said| {
+                let nodes = said.stdout.lines().filter(|line| line.starts_with("Ready Active")).count();
+                let managing = said.stdout.lines().filter(|line| line.contains("Leader") || line.contains("Reachable")).count();
+                nodes == count && managing == managers
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Makes [`IMAGE`] on every machine; there is no registry here.
+    pub(super) fn make_images(&self) -> anyhow::Result<()> {
+        self.machines.iter().try_for_each(|vm| vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS).map(drop))
+    }
+
+    /// A service with two replicas behind the routing mesh, port 8080.
+    pub(super) fn serve(&self) -> anyhow::Result<()> {
+        self.make_images()?;
+        self.first()?.guest().check_for(
+            &format!(
+                "docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period 1s \
+                 --replicas-max-per-node 1 {IMAGE} /bin/sh -c {}",
+                shell_word(SERVE)
+            ),
+            SERVICE_SECS,
+        )?;
+        self.runs_twice(self.first()?, SERVICE_SECS)?;
+        self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))
+    }
+
+    /// A machine that runs a task of the service is taken away: the service is soon whole again, and the others answer all the while.
+    pub(super) fn survives(&self, bench: &Bench<'_>, take_away: impl FnOnce(&Vm) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let [one, two, three, ..] = self.machines.as_slice() else { bail!("there are not three machines") };
+        let tasks = three.guest().check("docker ps --quiet --filter label=com.docker.swarm.service.name=web")?;
+        let (victim, other) = if tasks.text().is_empty() { (two, three) } else { (three, two) };
+        bench.say(&format!("the power of {} goes", victim.name()));
+        take_away(victim)?;
+        let died = Instant::now();
+        self.runs_twice(one, FAILOVER_SECS)?;
+        bench.note("the service is whole again after a machine died", died.elapsed());
+        for vm in [one, other] {
+            self.answers(vm)?;
+            vm.guest().check(&format!("{ETCDCTL} put alive yes"))?;
+        }
+        Ok(())
+    }
+
+    /// The same with a machine that comes back.
+    pub(super) fn survives_reset(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        let boots = self.machines.iter().map(|vm| vm.guest().boot_id()).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut away = String::new();
+        self.survives(bench, |victim| {
+            victim.name().clone_into(&mut away);
+            victim.reset()
+        })?;
+        for (vm, boot) in self.machines.iter().zip(&boots).filter(|(vm, _)| vm.name() == away) {
+            vm.wait_for_boot_after(boot)?;
+        }
+        self.has_voters(3)?;
+        self.has_nodes(self.machines.len(), 3)
+    }
+
+    /// Two tasks of the service run on machines that are there, as `vm` sees it.
+    pub(super) fn runs_twice(&self, vm: &Vm, fast_secs: u64) -> anyhow::Result<()> {
+        let tasks = "docker service ps web --filter desired-state=running --format '{{.CurrentState}} {{.Node}} {{.Error}}'; \
+                     docker node ls --filter role=manager --format 'node {{.Hostname}} {{.Status}}'";
+        vm.guest().wait_for(tasks, fast_secs, |said| {
+            let down: Vec<&str> = said
+                .stdout
+                .lines()
+                .filter_map(|line| {
+                    line.strip_prefix("node ")?.split_once(' ').filter(|(_, status)| *status != "Ready").map(|(name, _)| name)
+                })
+                .collect();
+            let running = said.stdout.lines().filter(|line| line.starts_with("Running") && !down.iter().any(|name| line.contains(name)));
+            running.count() == 2
+        })?;
+        Ok(())
+    }
+
+    /// Machine `vm` answers for the service, whoever runs it.
+    pub(super) fn answers(&self, vm: &Vm) -> anyhow::Result<()> {
+        let ask = "curl --silent --show-error --fail --max-time 10 http://127.0.0.1:8080/";
+        vm.guest().wait_for(ask, SERVICE_SECS, |said| said.success() && !said.text().is_empty())?;
+        Ok(())
+    }
+}
+
+pub(super) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

@@ -1,0 +1,155 @@
+//! Releases that roll through a cluster, good ones and bad ones.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use qemu_tests::budget::Need;
+use qemu_tests::scenario::{Bench, Scenario, When};
+use qemu_tests::vm::Vm;
+
+use super::lab::Cluster;
+use crate::updates::{INITIAL, UPDATED, WITHOUT_DOCKER, configure};
+
+/// One machine's update with its reboot, in KVM seconds.
+const UPDATE_SECS: u64 = 300;
+/// One machine's update with a trial that fails, and the way back, in KVM seconds.
+const RETURN_SECS: u64 = 600;
+/// Pause between two requests.
+const REQUEST_EVERY: Duration = Duration::from_millis(500);
+
+pub(crate) const ROLLING: Scenario = Scenario::new(
+    "an_os_update_rolls_through_a_cluster_without_its_service_going_away",
+    "All machines of a cluster update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.",
+    |bench| {
+        let cluster = initial(bench, 4)?;
+        cluster.serve()?;
+        rolls(&cluster, bench)
+    },
+)
+.needs(Need::machines(4, 2))
+.seconds(1500)
+.when(When::Full);
+
+/// Three voters and more machines, all of the first release.
+fn initial(bench: &Bench<'_>, machines: u8) -> anyhow::Result<Cluster> {
+    let mut cluster = Cluster::new(bench, 3, machines)?;
+    cluster.server.publish(&bench.images().repository())?;
+    for _ in 0..machines {
+        let vm = cluster.join_on(bench, bench.images().release(INITIAL)?)?;
+        bench.say(&format!("{} has the cloud-config that all have", vm.name()));
+    }
+    let up = Instant::now();
+    cluster.has_voters(3)?;
+    bench.note("three machines are one etcd cluster", up.elapsed());
+    cluster.has_nodes(usize::from(machines), 3)?;
+    bench.note("all are one Swarm", up.elapsed());
+    Ok(cluster)
+}
+
+/// What `make cluster-demo` shows.
+pub(crate) const DEMO: Scenario = Scenario::new(
+    "cluster_demo",
+    "Machines with one cloud-config become a cluster, a service survives the loss of a machine, and an update rolls through.",
+    |bench| {
+        bench.say("three voters and a fourth machine boot with one cloud-config");
+        let cluster = initial(bench, 4)?;
+        cluster.serve()?;
+        bench.say("a service with two replicas answers on every machine");
+        cluster.survives_reset(bench)?;
+        rolls(&cluster, bench)
+    },
+)
+.needs(Need::machines(4, 2))
+.seconds(1800)
+.when(When::Named);
+
+/// The first three machines update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.
+fn rolls(cluster: &Cluster, bench: &Bench<'_>) -> anyhow::Result<()> {
+    let [one, two, three, asks] = cluster.machines.as_slice() else { bail!("there are not four machines") };
+    let voters = [one, two, three];
+    // A client that knows all three addresses and goes on to the next one when one does not answer.
+    let addresses = (1..=3).map(|number| cluster.address(number).map(|address| address.to_string())).collect::<anyhow::Result<Vec<_>>>()?;
+    asks.guest().check(&format!(
+        "systemctl stop updater.service; systemd-run --quiet --unit=asks bash -c 'good=0 bad=0; while :; do ok=; for a in {}; do \
+         curl -sf --max-time 10 http://$a:8080/ > /dev/null && ok=1 && break; done; [ -n \"$ok\" ] && good=$((good+1)) || bad=$((bad+1)); \
+         echo $good $bad > /run/asks; sleep {}; done'",
+        addresses.join(" "),
+        REQUEST_EVERY.as_secs_f64()
+    ))?;
+    voters.iter().try_for_each(|vm| let_update(vm))?;
+    bench.say(&format!("{UPDATED} is rolled out to all three"));
+    cluster.server.roll_out(UPDATED)?;
+    voters.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
+    let (mut most_away, mut seen) = (0, String::new());
+    one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
+        let said = asks.guest().run("cluster-agent reboots --json")?;
+        let turns: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        let holders = turns.as_array().into_iter().flatten().filter_map(|group| group["holders"].as_array()).map(Vec::len);
+        most_away = most_away.max(holders.sum());
+        let states: Vec<_> = voters.iter().map(|vm| state_of(vm)).collect();
+        let now = states.iter().zip(voters).map(|((version, state), vm)| format!("{} {version} {state}", vm.name())).collect::<Vec<_>>();
+        let now = now.join(", ");
+        if now != seen {
+            bench.say(&now);
+            seen = now;
+        }
+        Ok(states.iter().all(|(version, state)| version == UPDATED && state == "idle").then_some(()))
+    })?;
+    ensure!(most_away == 1, "{most_away} machines held the turn at a time");
+    let asked = asks.guest().check("cat /run/asks")?;
+    let (good, bad) = asked.text().split_once(' ').context("what the client counted")?;
+    let (good, bad): (u64, u64) = (good.parse()?, bad.parse()?);
+    bench.say(&format!("{good} requests were answered and {bad} were not"));
+    ensure!(good > 0 && bad == 0, "{good} requests were answered and {bad} were not");
+    cluster.has_voters(3)
+}
+
+/// Machines update as soon as it is their turn.
+fn let_update(vm: &Vm) -> anyhow::Result<()> {
+    configure(vm, "", "wait-for-users = \"0s\"")?;
+    vm.guest().check("systemctl restart updater.service").map(drop)
+}
+
+/// Version and state of a machine's updater; dashes while nobody answers.
+fn state_of(vm: &Vm) -> (String, String) {
+    let said = vm.guest().run("updater status --json").ok().filter(|said| said.success());
+    let status: serde_json::Value = said.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
+    let word = |key: &str| status[key].as_str().unwrap_or("-").to_owned();
+    (word("version"), word("state"))
+}
+
+pub(crate) const BAD_RELEASE: Scenario = Scenario::new(
+    "a_bad_release_stops_after_the_first_machine_of_a_cluster",
+    "A release whose Docker does not start is rolled out to a whole cluster: the first machine tries it and falls back, and no other machine \
+              reboots at all.",
+    |bench| {
+        let cluster = initial(bench, 3)?;
+        let boots = cluster.machines.iter().map(|vm| vm.guest().boot_id()).collect::<anyhow::Result<Vec<_>>>()?;
+        cluster.machines.iter().try_for_each(|vm| let_update(vm))?;
+        cluster.server.roll_out(WITHOUT_DOCKER)?;
+        cluster.machines.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
+        let first = cluster.first()?;
+        first.wait("one machine tried it, fell back and said so", RETURN_SECS, || {
+            let failed = cluster.machines.iter().find_map(|vm| vm.guest().run("cluster-agent reboots failed --json").ok().filter(|said| said.success()));
+            let failed: serde_json::Value = failed.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
+            Ok(failed.as_array().is_some_and(|failed| failed.iter().any(|one| one["version"] == WITHOUT_DOCKER)).then_some(()))
+        })?;
+        let words = format!("release {WITHOUT_DOCKER} failed on machine-");
+        let mut rebooted = Vec::new();
+        for (vm, boot) in cluster.machines.iter().zip(&boots) {
+            if vm.guest().boot_id()? == *boot {
+                vm.guest().wait_for("updater status --json", UPDATE_SECS, |said| said.stdout.contains(&words))?;
+            } else {
+                rebooted.push(Arc::clone(vm));
+            }
+        }
+        let [tried] = rebooted.as_slice() else { bail!("{} machines rebooted", rebooted.len()) };
+        ensure!(state_of(tried).0 == INITIAL, "{} runs {}", tried.name(), state_of(tried).0);
+        cluster.has_voters(3)?;
+        cluster.has_nodes(3, 3)
+    },
+)
+.needs(Need::machines(3, 2))
+.seconds(1200)
+.when(When::Full);
