@@ -2,8 +2,11 @@
 //!
 //! Pure: from texts and spans to text.
 
+mod causes;
 #[cfg(feature = "toml")]
 pub mod toml;
+
+pub use causes::with_causes;
 
 use std::fmt;
 use std::ops::Range;

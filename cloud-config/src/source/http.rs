@@ -5,11 +5,11 @@
 //!
 //! Calls block, and may be made from any thread, also from inside an asynchronous runtime.
 
-use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use diagnostics::with_causes;
 use hickory_resolver::TokioResolver;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
@@ -140,7 +140,7 @@ impl Client {
     /// For what a user names by URL. Redirects are followed a few times, never from https to http and never to an address that
     /// only means something on this machine or its link. What the environment says about proxies is not looked at.
     pub fn internet(options: &Options) -> Result<Self, HttpError> {
-        let setup = |what: &str, error: reqwest::Error| HttpError::Setup(format!("{what}: {}", chain(&error)));
+        let setup = |what: &str, error: reqwest::Error| HttpError::Setup(format!("{what}: {}", with_causes(&error)));
         let policy = Policy::custom(|attempt| match may_redirect(attempt.previous(), attempt.url()) {
             true => attempt.follow(),
             false => attempt.stop(),
@@ -157,7 +157,7 @@ impl Client {
     }
 
     fn build(builder: reqwest::ClientBuilder) -> Result<Self, HttpError> {
-        Ok(Self { inner: builder.build().map_err(|error| HttpError::Setup(chain(&error)))? })
+        Ok(Self { inner: builder.build().map_err(|error| HttpError::Setup(with_causes(&error)))? })
     }
 
     /// Sends a request once and waits for the whole answer.
@@ -263,23 +263,9 @@ fn builder() -> reqwest::ClientBuilder {
 }
 
 fn network(error: reqwest::Error) -> HttpError {
-    HttpError::Network(chain(&error.without_url()))
+    HttpError::Network(with_causes(&error.without_url()))
 }
 
-/// An error and its causes on one line.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
 
 /// Resolves names as `/etc/resolv.conf` says, and not at all where it says nothing: the usual fallback to a public resolver
 /// would tell strangers what a machine without a configuration looks for.

@@ -1,8 +1,8 @@
 //! One request, one answer: bounded in time and size.
 
-use std::error::Error as _;
 use std::time::Duration;
 
+use diagnostics::with_causes;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, NoProxy, Proxy, RequestBuilder};
 
@@ -25,7 +25,7 @@ pub(super) struct Received {
 pub(super) fn client(options: &Options) -> Result<reqwest::Client, Error> {
     // Fails when it was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let setup = |what: &str, error: &reqwest::Error| Error::Setup(format!("{what}: {}", chain(error)));
+    let setup = |what: &str, error: &reqwest::Error| Error::Setup(format!("{what}: {}", with_causes(error)));
     let mut client = reqwest::Client::builder()
         .user_agent(concat!("slipway-discovery/", env!("CARGO_PKG_VERSION")))
         // A secret must not go where the address does not say.
@@ -59,7 +59,7 @@ pub(super) async fn send(request: RequestBuilder, limit: Duration, address: &Add
 
 async fn receive(request: RequestBuilder, address: &Address) -> Result<Received, Error> {
     // The URL holds the token.
-    let network = |error: reqwest::Error| Error::Network { address: address.to_string(), cause: chain(&error.without_url()) };
+    let network = |error: reqwest::Error| Error::Network { address: address.to_string(), cause: with_causes(&error.without_url()) };
     let mut response = request.send().await.map_err(network)?;
     let status = response.status();
     let index = response.headers().get(INDEX_HEADER).and_then(|index| index.to_str().ok()?.parse().ok()).unwrap_or(0);
@@ -80,17 +80,3 @@ async fn receive(request: RequestBuilder, address: &Address) -> Result<Received,
     })
 }
 
-/// An error and its causes on one line.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}

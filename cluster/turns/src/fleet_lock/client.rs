@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diagnostics::with_causes;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
@@ -62,7 +63,7 @@ impl FleetLock {
         let unreachable = |what: String| Refusal::new(Kind::Unreachable, format!("the lock server {}: {what}", self.base));
         let body = serde_json::to_vec(&self.request).unwrap_or_default();
         let post = self.client.post(&url).header(HEADER, "true").header("content-type", "application/json").body(body);
-        let mut answer = post.send().await.map_err(|error| unreachable(chain(&error)))?;
+        let mut answer = post.send().await.map_err(|error| unreachable(with_causes(&error)))?;
         let status = answer.status();
         if status == reqwest::StatusCode::OK {
             return Ok(());
@@ -89,15 +90,4 @@ impl FleetLock {
 pub(crate) fn install_cryptography() {
     // Fails when it was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// An error and its causes on one line.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

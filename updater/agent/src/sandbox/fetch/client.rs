@@ -1,6 +1,5 @@
 //! The HTTP client: TLS, proxy, names, redirects.
 
-use std::error::Error as _;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, NoProxy, Proxy};
@@ -64,18 +63,9 @@ impl Network {
     }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, and what to do about it.
 pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
+    let mut text = diagnostics::with_causes(error);
     if let Some(advice) = super::tls::advice(error) {
         text.push_str("; ");
         text.push_str(advice);
