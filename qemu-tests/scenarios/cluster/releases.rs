@@ -135,7 +135,7 @@ pub(crate) const BAD_RELEASE: Scenario = Scenario::new(
             let failed: serde_json::Value = failed.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
             Ok(failed.as_array().is_some_and(|failed| failed.iter().any(|one| one["version"] == WITHOUT_DOCKER)).then_some(()))
         })?;
-        let words = format!("release {WITHOUT_DOCKER} failed on machine-");
+        let words = format!("release {WITHOUT_DOCKER} failed on ");
         let mut rebooted = Vec::new();
         for (vm, boot) in cluster.machines.iter().zip(&boots) {
             if vm.guest().boot_id()? == *boot {
