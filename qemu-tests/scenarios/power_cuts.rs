@@ -21,7 +21,7 @@ use crate::updates::{Fleet, INITIAL, UPDATED, WITHOUT_DOCKER};
 /// Recordings are kept below this folder, so that their states can be looked at again.
 const RECORDINGS_ENV: &str = "SLIPWAY_POWER_CUT_DIR";
 /// Classes that are booted, in the short form and in the long one.
-const BOOTED_CLASSES: usize = 3;
+const BOOTED_CLASSES: usize = 2;
 const BOOTED_CLASSES_FULL: usize = 24;
 /// States of the state partition that are checked, in the short form and in the long one.
 const FILE_SYSTEM_CHECKS: usize = 30;

@@ -82,7 +82,7 @@ impl Memory {
 /// # Errors
 /// It cannot be written; the error names it.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
@@ -93,6 +93,8 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
             _ => {}
         }
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        // Some are for others to read, whatever the daemon's umask.
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;

@@ -5,6 +5,7 @@
 //! certificate that serves as server, as member and as client. Whoever knows the secret belongs to the cluster, and nobody else.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -174,6 +175,9 @@ pub fn renew(authority: &Authority, ground: &Ground, now: Timestamp) -> Result<F
         return Ok(files);
     }
     let (cert, key) = authority.issue(ground, now)?;
+    // etcd's user goes through it, whatever the daemon's umask; the private key guards itself.
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).with_context(|| format!("opening {}", folder.display()))?;
     // The note goes first and comes last: what lies between is made anew after a crash.
     match std::fs::remove_file(&note) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("making room for a certificate"),
