@@ -266,7 +266,6 @@ fn network(error: reqwest::Error) -> HttpError {
     HttpError::Network(with_causes(&error.without_url()))
 }
 
-
 /// Resolves names as `/etc/resolv.conf` says, and not at all where it says nothing: the usual fallback to a public resolver
 /// would tell strangers what a machine without a configuration looks for.
 #[derive(Debug, Clone, Default)]

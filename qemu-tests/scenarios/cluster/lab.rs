@@ -27,7 +27,8 @@ pub(super) const IMAGE: &str = "slipway-test/web";
 const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-activate /usr/bin/dash /usr/bin/cat /usr/bin/sleep /usr/bin/curl'; \
      libraries=$(for program in $programs; do LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/systemd /usr/lib64/ld-linux-x86-64.so.2 --list $program; done | \
      sed -n 's,.*=> \\(/[^ ]*\\) .*,\\1,p' | sort -u | while read -r file; do readlink -f $file; echo $file; done | sed 's,^/lib/,/usr/lib/,' | sort -u); \
-     tar -C / -cf - bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $(echo $programs $libraries | tr ' ' '\\n' | sed 's,^/,,') | docker import - ";
+     tar -C / -cf - $(echo bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $programs $libraries | tr ' ' '\\n' | sed 's,^/,,' | \
+     sort -u) | docker import - ";
 /// Says which container answers.
 pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
      'read line; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";

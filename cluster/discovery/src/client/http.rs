@@ -79,4 +79,3 @@ async fn receive(request: RequestBuilder, address: &Address) -> Result<Received,
         Err(_) => Error::Status { address: address.to_string(), status: status.as_u16() },
     })
 }
-

@@ -1,6 +1,5 @@
 //! The HTTP client: TLS, proxy, names, redirects.
 
-
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, NoProxy, Proxy};
 
