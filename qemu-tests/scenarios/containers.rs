@@ -55,17 +55,17 @@ pub(crate) const SWARM: Check = Check {
 
 pub(crate) const ETCD: Check = Check {
     name: "etcd_keeps_a_value",
-    promise: "etcd is there but not running; once started it keeps what it is given.",
+    promise: "etcd is there but not running; once enabled it keeps what it is given.",
     run: |vm| {
         let guest = vm.guest();
         let before = guest.run("systemctl is-active etcd.service")?;
         ensure!(before.text() == "inactive", "a new host's etcd is {}", before.text());
-        guest.check_for("systemctl start etcd.service", 12)?;
+        guest.check_for("systemctl enable --now etcd.service", 12)?;
         guest.check_for("etcdctl put promise kept", 6)?;
         guest.check_for("systemctl restart etcd.service", 12)?;
         let value = guest.check_for("etcdctl get promise --print-value-only", 6)?;
         ensure!(value.text() == "kept", "etcd says {:?}", value.text());
-        guest.check_for("systemctl stop etcd.service && rm -rf /var/lib/etcd/*", 12)?;
+        guest.check_for("systemctl disable --now etcd.service && rm -rf /var/lib/etcd/*", 12)?;
         Ok(())
     },
 };

@@ -40,7 +40,7 @@ fn granted() -> Input {
 fn the_turn_is_the_last_thing_before_the_reboot() {
     for strategy in [Strategy::EtcdLock, Strategy::FleetLock, Strategy::BestEffort] {
         let mut bench = Bench::with(settled("1.0.0"), turns(strategy));
-        assert_eq!(deeds(&bench.stage("1.1.0")), ["take turn"]);
+        assert_eq!(deeds(&bench.stage("1.1.0")), ["take turn for 1.1.0"]);
         assert_eq!(waiting(&bench.machine).0, "turn");
         assert_eq!(deeds(&bench.feed(granted())), ["reboot"]);
         assert_eq!(bench.state(), "rebooting");
@@ -53,7 +53,7 @@ fn users_are_waited_for_first() {
     settings.reboot.wait_for_users = Duration::from_secs(300);
     let mut bench = Bench::with(settled("1.0.0"), settings);
     assert_eq!(deeds(&bench.stage("1.1.0")), ["ask users"]);
-    assert_eq!(deeds(&bench.feed(Input::Users(Vec::new()))), ["take turn"]);
+    assert_eq!(deeds(&bench.feed(Input::Users(Vec::new()))), ["take turn for 1.1.0"]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn turns_are_for_windows_too() {
     assert_eq!(deeds(&bench.stage("1.1.0")), Vec::<String>::new());
     assert_eq!(waiting(&bench.machine).0, "window");
     bench.secs = 2 * 3600;
-    assert_eq!(deeds(&bench.feed(Input::Tick)), ["take turn"]);
+    assert_eq!(deeds(&bench.feed(Input::Tick)), ["take turn for 1.1.0"]);
     assert_eq!(deeds(&bench.feed(granted())), ["reboot"]);
 }
 
@@ -123,7 +123,7 @@ fn a_window_that_closes_gives_the_turn_up() {
     // While the question is under way.
     let mut bench = Bench::with(settled("1.0.0"), windowed());
     bench.secs = 3 * 3600 - 5;
-    assert_eq!(deeds(&bench.stage("1.1.0")), ["take turn"]);
+    assert_eq!(deeds(&bench.stage("1.1.0")), ["take turn for 1.1.0"]);
     assert_eq!(deeds(&bench.wake()), ["cancel work", "give up turn"]);
     assert_eq!(waiting(&bench.machine).0, "window");
     assert!(bench.refused(granted()).contains("no meaning"), "a late yes is none");
@@ -159,7 +159,7 @@ fn a_reboot_that_was_not_made_asks_again() {
     bench.stage("1.1.0");
     bench.feed(granted());
     bench.feed(Input::Rebooting(Err(failure("an inhibitor"))));
-    assert_eq!(deeds(&bench.wake()), ["take turn"]);
+    assert_eq!(deeds(&bench.wake()), ["take turn for 1.1.0"]);
 }
 
 #[test]
@@ -178,10 +178,10 @@ fn who_cancels_gives_the_turn_up() {
 fn an_operator_waits_for_the_turn_alone_or_not_at_all() {
     let mut bench = Bench::with(settled("1.0.0"), windowed());
     bench.stage("1.1.0");
-    assert_eq!(deeds(&bench.feed(Input::Reboot { now: false })), ["take turn"], "whatever the window");
+    assert_eq!(deeds(&bench.feed(Input::Reboot { now: false })), ["take turn for 1.1.0"], "whatever the window");
     assert_eq!(deeds(&bench.feed(Input::Reboot { now: false })), Vec::<String>::new(), "it is being asked");
     bench.feed(refused("n2 has it"));
-    assert_eq!(deeds(&bench.wake()), ["take turn"], "and goes on to want it");
+    assert_eq!(deeds(&bench.wake()), ["take turn for 1.1.0"], "and goes on to want it");
     assert_eq!(deeds(&bench.feed(granted())), ["reboot"]);
 
     let mut bench = Bench::with(settled("1.0.0"), windowed());
