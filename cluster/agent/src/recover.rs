@@ -57,7 +57,7 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
             format!("  - etcd is started once with --force-new-cluster on the data in {data}, and then as always"),
             "Lost is what other members had accepted and this one had not heard of. Choose the member that was last well.".to_owned(),
             "Switch the other old members on one at a time, each when the one before is a member: it puts its data aside and joins this cluster. \
-             Two of them together could go on with the old one."
+             Two of them together could go on with the old one. Known fault: one that joins may lack keys, so compare, or use a snapshot."
                 .to_owned(),
         ]),
         From::Snapshot(file) => lines.extend([
@@ -191,7 +191,7 @@ mod tests {
         This machine (n1, 10.0.0.1) becomes the only member of the cluster:
           - etcd is started once with --force-new-cluster on the data in /var/lib/etcd/default, and then as always
         Lost is what other members had accepted and this one had not heard of. Choose the member that was last well.
-        Switch the other old members on one at a time, each when the one before is a member: it puts its data aside and joins this cluster. Two of them together could go on with the old one.
+        Switch the other old members on one at a time, each when the one before is a member: it puts its data aside and joins this cluster. Two of them together could go on with the old one. Known fault: one that joins may lack keys, so compare, or use a snapshot.
         If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not.
         ");
         insta::assert_snapshot!(explain(&"/a/b.db".parse().unwrap(), &ground()).join("\n"), @r"
