@@ -17,7 +17,7 @@ esac
 # package:program that it brings
 wanted='build-essential:cc uidmap:newuidmap util-linux:unshare openssl:openssl qemu-utils:qemu-img
 qemu-system-x86:qemu-system-x86_64 ovmf:/usr/share/OVMF/OVMF_CODE_4M.secboot.fd mtools:mcopy dosfstools:mkfs.vfat
-cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl protobuf-compiler:protoc
+cryptsetup-bin:veritysetup sbsigntool:sbverify erofs-utils:mkfs.erofs gnupg:gpg openssh-client:ssh socat:socat curl:curl protobuf-compiler:protoc libprotobuf-dev:/usr/include/google/protobuf/descriptor.proto
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg'
 
 # The browser for the server's page, the database for several replicas of it, the load balancer of the cluster's example.
