@@ -14,6 +14,13 @@ pub struct Pace {
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// A look that takes long is work for the machine that is waited for: after it comes a rest that many times as long, so that looking
+/// takes no more than a third of its time.
+const REST: u32 = 2;
+
+/// The longest rest, so that nothing is noticed late.
+const REST_MAX: Duration = Duration::from_secs(10);
+
 impl Pace {
     /// The pace of `accel`, times `SLIPWAY_TEST_PATIENCE` (a whole number) on machines that are busy with other things.
     #[must_use]
@@ -72,7 +79,7 @@ impl Deadline {
         self.wait_every(INTERVAL, what, condition)
     }
 
-    /// Like [`Deadline::wait`], looking as often as `interval` says.
+    /// Like [`Deadline::wait`], looking as often as `interval` says, and more rarely when a look takes long itself.
     pub fn wait_every<T>(
         self,
         interval: Duration,
@@ -80,9 +87,11 @@ impl Deadline {
         mut condition: impl FnMut() -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
         loop {
+            let begun = Instant::now();
             if let Some(value) = condition()? {
                 return Ok(value);
             }
+            let interval = interval.max(begun.elapsed().saturating_mul(REST).min(REST_MAX));
             let Some(left) = self.left() else { anyhow::bail!("{what}: not within {} s", self.limit.as_secs()) };
             std::thread::sleep(interval.min(left));
         }

@@ -276,8 +276,12 @@ impl Bench<'_> {
     /// Notes how long something took, for the end of the run: as measured, and as it would take with KVM.
     pub fn note(&self, what: &str, took: Duration) {
         let fast = self.suite.host.pace().as_fast(took);
-        let figure = format!("{what}: {:.0} s, or {:.0} s with KVM", took.as_secs_f64(), fast.as_secs_f64());
-        self.say(&figure);
+        self.figure(&format!("{what}: {:.0} s, or {:.0} s with KVM", took.as_secs_f64(), fast.as_secs_f64()));
+    }
+
+    /// Notes something that was measured, for the end of the run.
+    pub fn figure(&self, figure: &str) {
+        self.say(figure);
         let figure = format!("{}: {figure}", self.scenario.name);
         self.suite.figures.lock().unwrap_or_else(PoisonError::into_inner).push(figure);
     }

@@ -1,6 +1,9 @@
 //! When a quorum is lost for good: begin again from one member's data, or from a snapshot.
 //!
 //! Never done by itself, because only a person knows that the others will not come back with what they know.
+//!
+//! Both ways end in a cluster with a new identity. With the old one, a member of the cluster that was could still take this one for its
+//! own: it would send it its log, or be sent ours and lack what came before.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -54,19 +57,19 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
     let mut lines = vec![format!("This machine ({}, {}) becomes the only member of the cluster:", ground.name, ground.address)];
     match from {
         From::Member => lines.extend([
-            format!("  - etcd is started once with --force-new-cluster on the data in {data}, and then as always"),
+            format!("  - what is in {data} is read by an etcd of its own, from a copy, and restored with a new identity of the cluster"),
+            format!("  - the data itself is put aside as {data}.before-restore"),
             "Lost is what other members had accepted and this one had not heard of. Choose the member that was last well.".to_owned(),
-            "Switch the other old members on one at a time, each when the one before is a member: it puts its data aside and joins this cluster. \
-             Two of them together could go on with the old one. Known fault: one that joins may lack keys, so compare, or use a snapshot."
-                .to_owned(),
         ]),
         From::Snapshot(file) => lines.extend([
             format!("  - the data in {data} is put aside as {data}.before-restore"),
             format!("  - {} is restored in its place, with a new identity of the cluster", file.display()),
-            "Lost is everything that was written after the snapshot was taken, and all leases.".to_owned(),
-            "On each other old member: `cluster-agent rejoin --yes`.".to_owned(),
+            "Lost is everything that was written after the snapshot was taken.".to_owned(),
         ]),
     }
+    lines.push(
+        "Each other old member waits when it sees this cluster, and joins it after `cluster-agent rejoin --yes` there.".to_owned(),
+    );
     lines.push(
         "If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not."
             .to_owned(),
@@ -92,7 +95,12 @@ pub async fn refuse_with_quorum(ground: &Ground, files: Option<&Files>, next: &'
 pub async fn recover(from: &From, ground: &Ground, files: Option<&Files>, init: &impl Init, now: jiff::Timestamp) -> Result<()> {
     refuse_with_quorum(ground, files, "See `cluster-agent status`.").await?;
     match from {
-        From::Member => alone(ground, files, init).await?,
+        From::Member => {
+            let copies = Copies::beside(&ground.data);
+            let file = snapshot_of_data(ground, files, init, &copies, now).await?;
+            restore(ground, files, init, &file, now).await?;
+            copies.remove()?;
+        }
         From::Snapshot(file) => restore(ground, files, init, file, now).await?,
     }
     // The others are learned anew, and what this machine was is another thing now.
@@ -100,23 +108,66 @@ pub async fn recover(from: &From, ground: &Ground, files: Option<&Files>, init: 
     Memory { size, ..Memory::default() }.write(&ground.state)
 }
 
-async fn alone(ground: &Ground, files: Option<&Files>, init: &impl Init) -> Result<()> {
+/// What is made on the way from a member's data to a snapshot of it; an interrupted recovery leaves them to the next one.
+struct Copies {
+    data: PathBuf,
+    snapshots: PathBuf,
+}
+
+impl Copies {
+    fn beside(data: &Path) -> Self {
+        let beside = |ending: &str| {
+            let mut path = data.as_os_str().to_owned();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        Self { data: beside(".copy"), snapshots: beside(".copy-snapshot") }
+    }
+
+    fn remove(&self) -> Result<()> {
+        for folder in [&self.data, &self.snapshots] {
+            if folder.exists() {
+                std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot of all that this member knows, its log included, which its database may be behind of.
+///
+/// An etcd runs for it on a copy, as the only member: whatever goes wrong, the data is as it was.
+async fn snapshot_of_data(
+    ground: &Ground,
+    files: Option<&Files>,
+    init: &impl Init,
+    copies: &Copies,
+    now: jiff::Timestamp,
+) -> Result<PathBuf> {
     ensure!(has_data(&ground.data), "there is no data of etcd in {}: choose another machine, or a snapshot", ground.data.display());
     init.stop().await?;
-    init.start(&Launch::new(ground, files, &Joining::Alone)).await?;
+    copies.remove()?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("a file name that is no text");
+    run(Path::new("cp"), &["--archive", "--reflink=auto", &text(&ground.data)?, &text(&copies.data)?]).await?;
+    let aside = Ground { data: copies.data.clone(), ..ground.clone() };
+    init.start(&Launch::new(&aside, files, &Joining::Alone)).await?;
     let endpoint = format!("{}://{}", Ground::scheme(files.is_some()), ground.local);
     let certificates = files.map(Tls::from);
-    let answered = tokio::time::timeout(PATIENCE, async {
+    let taken = tokio::time::timeout(PATIENCE, async {
         let endpoints = BTreeSet::from([endpoint]);
-        while members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await.is_none() {
+        loop {
+            if let Some((client, _)) =
+                members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await
+            {
+                return snapshot::take(client, &copies.snapshots, now, &ground.etcdutl).await;
+            }
             tokio::time::sleep(PAUSE).await;
         }
     });
-    let answered = answered.await;
+    let taken = taken.await;
     // Whatever came of it: the next start must not force anything.
     init.stop().await?;
-    answered.with_context(|| format!("etcd did not answer within {} s; see `journalctl -u etcd`", PATIENCE.as_secs()))?;
-    Ok(())
+    taken.with_context(|| format!("etcd did not answer within {} s; see `journalctl -u etcd`", PATIENCE.as_secs()))?
 }
 
 async fn restore(ground: &Ground, files: Option<&Files>, init: &impl Init, file: &Path, now: jiff::Timestamp) -> Result<()> {
@@ -189,17 +240,18 @@ mod tests {
     fn what_is_lost_is_said_before() {
         insta::assert_snapshot!(explain(&"member".parse().unwrap(), &ground()).join("\n"), @r"
         This machine (n1, 10.0.0.1) becomes the only member of the cluster:
-          - etcd is started once with --force-new-cluster on the data in /var/lib/etcd/default, and then as always
+          - what is in /var/lib/etcd/default is read by an etcd of its own, from a copy, and restored with a new identity of the cluster
+          - the data itself is put aside as /var/lib/etcd/default.before-restore
         Lost is what other members had accepted and this one had not heard of. Choose the member that was last well.
-        Switch the other old members on one at a time, each when the one before is a member: it puts its data aside and joins this cluster. Two of them together could go on with the old one. Known fault: one that joins may lack keys, so compare, or use a snapshot.
+        Each other old member waits when it sees this cluster, and joins it after `cluster-agent rejoin --yes` there.
         If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not.
         ");
         insta::assert_snapshot!(explain(&"/a/b.db".parse().unwrap(), &ground()).join("\n"), @r"
         This machine (n1, 10.0.0.1) becomes the only member of the cluster:
           - the data in /var/lib/etcd/default is put aside as /var/lib/etcd/default.before-restore
           - /a/b.db is restored in its place, with a new identity of the cluster
-        Lost is everything that was written after the snapshot was taken, and all leases.
-        On each other old member: `cluster-agent rejoin --yes`.
+        Lost is everything that was written after the snapshot was taken.
+        Each other old member waits when it sees this cluster, and joins it after `cluster-agent rejoin --yes` there.
         If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not.
         ");
     }

@@ -8,7 +8,7 @@ mod services;
 
 use anyhow::{Context, bail, ensure};
 use qemu_tests::budget::Need;
-use qemu_tests::scenario::{Scenario, When};
+use qemu_tests::scenario::{Bench, Scenario, When};
 use qemu_tests::vm::Vm;
 
 use lab::{Cluster, ETCDCTL};
@@ -31,7 +31,7 @@ pub(crate) const FORMS: Scenario = Scenario::new(
         let bare = two.guest().run(&format!("curl --silent --insecure --max-time 5 https://{}:2379/health", cluster.address(1)?))?;
         ensure!(!bare.success(), "etcd talks to everybody: {bare}");
         cluster.serve()?;
-        memory_is_small(one)?;
+        memory_is_small(bench, one)?;
         cluster.survives(bench, |victim| {
             victim.kill();
             Ok(())
@@ -43,11 +43,12 @@ pub(crate) const FORMS: Scenario = Scenario::new(
 .when(When::Full);
 
 /// The agent's own memory, as the kernel counts it.
-fn memory_is_small(vm: &Vm) -> anyhow::Result<()> {
+fn memory_is_small(bench: &Bench<'_>, vm: &Vm) -> anyhow::Result<()> {
     const KIB_MAX: u64 = 30 << 10;
     let said =
         vm.guest().check("awk '/^VmRSS/ { print $2 }' /proc/$(systemctl show --value --property MainPID cluster-agent.service)/status")?;
     let kib: u64 = said.text().parse().context("the agent's memory")?;
+    bench.figure(&format!("cluster-agent takes {:.1} MiB of memory", kib as f64 / 1024.0));
     ensure!(kib <= KIB_MAX, "cluster-agent takes {kib} KiB of memory; {KIB_MAX} are allowed");
     Ok(())
 }

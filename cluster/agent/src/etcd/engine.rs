@@ -109,7 +109,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let running = self.init.running().await?;
         let seat = self.ground.seat(files.is_some());
         let mut answered =
-            members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
+            members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
         let (mut roster, mut neighbours) = (Err("not asked".to_owned()), BTreeMap::new());
         if answered.is_none() && !data && self.memory.members.is_empty() {
             // From the second time on its members have been asked above.
@@ -119,7 +119,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
                 self.memory.size = Some(roster.size);
                 if first {
                     answered =
-                        members::look(&self.endpoints(running, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
+                        members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
                             .await;
                 }
                 if answered.is_none() && roster.seats.len() == roster.size {
@@ -135,7 +135,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
                 remembered.insert(known.name.clone(), members::status(url, certificates.as_ref()).await.is_some());
             }
         }
-        self.learn(live.as_ref(), data && running, &seat)?;
+        self.learn(live.as_ref(), data && running.is_some(), &seat)?;
         let seen = Seen {
             me: seat,
             role: self.config.etcd.role,
@@ -236,7 +236,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
 
     async fn wait(&mut self, state: &str, reason: &str, seen: &Seen, files: Option<&Files>) -> Result<()> {
         self.report.say(state, reason);
-        if seen.data || seen.running {
+        if seen.data || seen.running.is_some() {
             return Ok(());
         }
         if !self.memory.members.is_empty() {

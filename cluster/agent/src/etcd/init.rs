@@ -15,7 +15,14 @@ pub trait Init: Send + Sync {
     /// Stops etcd and waits until it is gone.
     fn stop(&self) -> impl Future<Output = Result<()>> + Send;
     /// Whether etcd runs or is about to.
-    fn running(&self) -> impl Future<Output = Result<bool>> + Send;
+    fn running(&self) -> impl Future<Output = Result<Option<Running>>> + Send;
+}
+
+/// An etcd that runs or is about to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Running {
+    /// How often it ended by itself since it was started, and was started again.
+    pub restarts: u32,
 }
 
 /// The unit of the distribution.
@@ -48,10 +55,16 @@ impl Init for Systemd {
         systemctl(&["stop", UNIT]).await.map(drop)
     }
 
-    async fn running(&self) -> Result<bool> {
-        let state = systemctl(&["show", "--property=ActiveState", "--value", UNIT]).await?;
-        Ok(matches!(state.trim(), "active" | "activating" | "reloading" | "deactivating"))
+    async fn running(&self) -> Result<Option<Running>> {
+        Ok(read_state(&systemctl(&["show", "--property=ActiveState,NRestarts", UNIT]).await?))
     }
+}
+
+/// What `systemctl show` says of a unit: `NAME=VALUE` lines in no order.
+fn read_state(shown: &str) -> Option<Running> {
+    let value = |name: &str| shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let runs = matches!(value("ActiveState")?, "active" | "activating" | "reloading" | "deactivating");
+    runs.then(|| Running { restarts: value("NRestarts").and_then(|count| count.parse().ok()).unwrap_or_default() })
 }
 
 fn write_drop_in(path: &Path, launch: &Launch) -> Result<()> {
@@ -87,4 +100,23 @@ pub async fn run(program: &Path, arguments: &[&str]) -> Result<String> {
         bail!("`{name} {}` failed ({}): {}", arguments.join(" "), output.status, &said[from..]);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_started_again_and_again_is_told_from_one_that_rests() {
+        for (shown, running) in [
+            ("ActiveState=active\nNRestarts=0\n", Some(0)),
+            ("NRestarts=7\nActiveState=activating\n", Some(7)),
+            ("ActiveState=active\n", Some(0)),
+            ("ActiveState=inactive\nNRestarts=7\n", None),
+            ("ActiveState=failed\nNRestarts=7\n", None),
+            ("", None),
+        ] {
+            assert_eq!(read_state(shown), running.map(|restarts| Running { restarts }), "{shown:?}");
+        }
+    }
 }

@@ -15,7 +15,8 @@ pub enum Joining {
     New(Vec<Seat>),
     /// The cluster is there, has these members, and this one is among them.
     Existing(Vec<Seat>),
-    /// Its data says who it is, and from now on it is the only member. Loses what the others knew and this one did not.
+    /// Its data says who it is, and from now on it is the only member. For a copy that is read once: the cluster keeps its identity, and
+    /// members of the one that was would take it for theirs.
     Alone,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::init::Running;
 use crate::config::Role;
 
 /// A place among the members: a name, and where the other members reach it.
@@ -118,7 +119,7 @@ pub struct Seen {
     /// Whether etcd's data is on its disk.
     pub data: bool,
     /// Whether etcd runs.
-    pub running: bool,
+    pub running: Option<Running>,
     /// Which member it was.
     pub was: Option<Was>,
     /// How many shall vote, when that is known.

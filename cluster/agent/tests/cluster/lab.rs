@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 use cluster_agent::config::Config;
 use cluster_agent::etcd::Engine;
-use cluster_agent::etcd::init::Init;
+use cluster_agent::etcd::init::{Init, Running};
 use cluster_agent::etcd::launch::Launch;
 use cluster_agent::etcd::members::{self, Silences};
 use cluster_agent::etcd::rendezvous::Rendezvous;
@@ -64,7 +64,7 @@ impl Drop for Process {
 
 impl Init for Process {
     async fn start(&self, launch: &Launch) -> Result<()> {
-        if self.running().await? {
+        if self.running().await?.is_some() {
             return Ok(());
         }
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
@@ -82,8 +82,9 @@ impl Init for Process {
         Ok(())
     }
 
-    async fn running(&self) -> Result<bool> {
-        Ok(self.child.lock().unwrap().as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none())))
+    async fn running(&self) -> Result<Option<Running>> {
+        let runs = self.child.lock().unwrap().as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none()));
+        Ok(runs.then(Running::default))
     }
 }
 

@@ -7,14 +7,20 @@
 //!   would it start with an empty log under its old identity, it could vote for what it has forgotten.
 //! - Members change one at a time: never while somebody is on the way in, and only when all others who vote are healthy.
 //! - A healthy voter is never removed; nothing is changed when no quorum answers.
+//! - Where another cluster answers in the place of ours, somebody has begun again: old members do not start, for together they might be a
+//!   quorum of what was.
 
 #[cfg(test)]
 mod tests;
 
 use cluster_store::duration;
 
+use super::init::Running;
 use super::seen::{Health, Live, Member, Neighbour, Roster, Seat, Seen};
 use crate::config::Role;
+
+/// From so many restarts on, an etcd is not starting but failing.
+const RESTARTS_ODD: u32 = 3;
 
 /// What to do next, or what is waited for. The texts are sentences for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub fn decide(seen: &Seen) -> Step {
     match (seen.data, &seen.live) {
         (true, live) => with_data(seen, live.as_ref()),
         // It was started a moment ago and has not written its log yet.
-        (false, _) if seen.running => wait("starting", "etcd is starting"),
+        (false, _) if seen.running.is_some() => starting(seen, "etcd is starting"),
         (false, Some(live)) => without_data(seen, live),
         (false, None) if !seen.remembered.is_empty() => no_quorum(seen, false),
         (false, None) => new(seen),
@@ -76,15 +82,17 @@ fn with_data(seen: &Seen, live: Option<&Live>) -> Step {
     {
         return Step::Retire;
     }
-    if !seen.running {
-        return Step::Start;
-    }
-    let Some(live) = live else { return no_quorum(seen, true) };
-    let Some(own) = own(seen, live) else {
+    let foreign = || {
         let reason = "this machine's data belongs to another cluster than the one that answers; if that one is right, \
                       `cluster-agent rejoin` puts the data aside and joins it";
-        return wait("foreign", reason);
+        wait("foreign", reason)
     };
+    if seen.running.is_none() {
+        let began_again = live.zip(seen.was).is_some_and(|(live, was)| live.cluster != was.cluster);
+        return if began_again { foreign() } else { Step::Start };
+    }
+    let Some(live) = live else { return no_quorum(seen, true) };
+    let Some(own) = own(seen, live) else { return foreign() };
     if own.learner {
         return Step::Promote(own.id);
     }
@@ -191,7 +199,8 @@ fn no_quorum(seen: &Seen, member: bool) -> Step {
     let away: Vec<&str> = seen.remembered.iter().filter(|(_, answers)| !**answers).map(|(name, _)| name.as_str()).collect();
     let all = seen.remembered.len();
     if away.len() * 2 < all || all == 0 {
-        return wait(if member { "starting" } else { "waiting" }, "no quorum of members answers yet");
+        let reason = "no quorum of members answers yet";
+        return if member { starting(seen, reason) } else { wait("waiting", reason) };
     }
     let reason = format!(
         "no quorum: {} of {all} members do not answer ({}); nothing is changed by itself. Bring them back; if they are lost for good, \
@@ -200,6 +209,16 @@ fn no_quorum(seen: &Seen, member: bool) -> Step {
         away.join(", ")
     );
     wait("no-quorum", reason)
+}
+
+/// etcd may take a while to start, but not to end again and again.
+fn starting(seen: &Seen, reason: &str) -> Step {
+    match seen.running {
+        Some(Running { restarts: times @ RESTARTS_ODD.. }) => {
+            wait("failing", format!("etcd ended {times} times and was started again; `journalctl -u etcd` says why"))
+        }
+        _ => wait("starting", reason),
+    }
 }
 
 fn own<'l>(seen: &Seen, live: &'l Live) -> Option<&'l Member> {

@@ -7,6 +7,7 @@ use super::*;
 use crate::etcd::seen::Was;
 
 const LIMIT: Duration = Duration::from_secs(600);
+const RUNS: Option<Running> = Some(Running { restarts: 0 });
 
 fn seat(number: usize) -> Seat {
     Seat { name: format!("n{number}"), peer_url: format!("http://10.0.0.{number}:2380") }
@@ -38,7 +39,7 @@ fn fresh() -> Seen {
         me: seat(1),
         role: Role::Auto,
         data: false,
-        running: false,
+        running: None,
         was: None,
         size: Some(3),
         live: None,
@@ -99,21 +100,30 @@ fn nothing_is_founded_otherwise() {
 fn data_is_started_as_it_is() {
     let stored = Seen { data: true, roster: Err("away".to_owned()), ..fresh() };
     assert_eq!(decide(&stored), Step::Start);
-    check(&Seen { running: true, ..stored.clone() }, "starting", "no quorum");
-    check(&Seen { running: true, live: live(healthy(1..=3)), ..stored.clone() }, "member", "all 3 members are well");
+    check(&Seen { running: RUNS, ..stored.clone() }, "starting", "no quorum");
+    for (restarts, state, words) in [(RESTARTS_ODD - 1, "starting", "no quorum"), (RESTARTS_ODD, "failing", "ended 3 times")] {
+        let running = Some(Running { restarts });
+        check(&Seen { running, ..stored.clone() }, state, words);
+    }
+    check(&Seen { data: false, running: Some(Running { restarts: 9 }), ..stored.clone() }, "failing", "journalctl -u etcd");
+    check(&Seen { running: RUNS, live: live(healthy(1..=3)), ..stored.clone() }, "member", "all 3 members are well");
     let was = Some(Was { cluster: 7, member: 1 });
     let removed = Seen { was, live: live(healthy(2..=4)), ..stored };
     assert_eq!(decide(&removed), Step::Retire);
-    assert_eq!(decide(&Seen { running: true, ..removed.clone() }), Step::Retire);
-    let foreign = Seen { running: true, was: Some(Was { cluster: 8, member: 1 }), ..removed };
+    assert_eq!(decide(&Seen { running: RUNS, ..removed.clone() }), Step::Retire);
+    let foreign = Seen { running: RUNS, was: Some(Was { cluster: 8, member: 1 }), ..removed };
     check(&foreign, "foreign", "rejoin");
+    let asleep = Seen { running: None, ..foreign };
+    check(&asleep, "foreign", "rejoin");
+    let nobody_answers = Seen { live: None, ..asleep };
+    assert_eq!(decide(&nobody_answers), Step::Start, "only somebody who answers shows that the cluster began again");
 }
 
 #[test]
 fn a_member_on_its_way_in_votes_when_it_can() {
     let mut members = healthy(1..=3);
     members[0].learner = true;
-    let learner = Seen { data: true, running: true, live: live(members.clone()), ..fresh() };
+    let learner = Seen { data: true, running: RUNS, live: live(members.clone()), ..fresh() };
     assert_eq!(decide(&learner), Step::Promote(1));
     members[0].client_urls.clear();
     members[0].name.clear();
@@ -163,16 +173,16 @@ fn a_standby_replaces_the_dead_and_nobody_else() {
 #[test]
 fn without_a_quorum_nothing_changes_and_the_reason_names_who_is_away() {
     let remembered = BTreeMap::from([("n1".to_owned(), true), ("n2".to_owned(), false), ("n3".to_owned(), false)]);
-    let lost = Seen { data: true, running: true, remembered, ..fresh() };
+    let lost = Seen { data: true, running: RUNS, remembered, ..fresh() };
     check(&lost, "no-quorum", "2 of 3 members do not answer (n2, n3); nothing is changed by itself");
-    check(&Seen { data: false, running: false, ..lost }, "no-quorum", "recover");
+    check(&Seen { data: false, running: None, ..lost }, "no-quorum", "recover");
 }
 
 #[test]
 fn who_went_away_on_the_way_in_is_taken_out() {
     let mut members = healthy(1..=3);
     members.push(Member { learner: true, ..member(4, Health::Silent(LIMIT)) });
-    let voter = Seen { data: true, running: true, live: live(members.clone()), ..fresh() };
+    let voter = Seen { data: true, running: RUNS, live: live(members.clone()), ..fresh() };
     check(&voter, "drop 4", "has not answered for 10m");
     check(&Seen { replace_after: None, ..voter.clone() }, "member", "well");
     members[1].health = Health::Sick;
@@ -195,7 +205,7 @@ prop_compose! {
     fn any_seen()(
         members in prop::collection::vec(any_member(), 0..7),
         me in 1usize..8,
-        (data, running, votes, live_is_there) in (any::<bool>(), any::<bool>(), prop::bool::weighted(0.8), prop::bool::weighted(0.8)),
+        (data, running, votes, live_is_there) in (any::<bool>(), prop::option::of(0u32..5), prop::bool::weighted(0.8), prop::bool::weighted(0.8)),
         was in prop::option::of((6u64..8, 1u64..8)),
         size in prop::option::of(1usize..6),
         limit in prop::option::of(60u64..1000),
@@ -212,7 +222,7 @@ prop_compose! {
             me: seat(me),
             role: if votes { Role::Auto } else { Role::Client },
             data,
-            running,
+            running: running.map(|restarts| Running { restarts }),
             was: was.map(|(cluster, member)| Was { cluster, member }),
             size,
             live: live_is_there.then(|| Live { cluster: 7, members: members.collect() }),
@@ -260,7 +270,11 @@ proptest! {
                 let new = |said: &Neighbour| matches!(said, Neighbour::Fresh | Neighbour::Awaits);
                 prop_assert!(seen.neighbours.values().all(new));
             }
-            (Step::Start, _) => prop_assert!(seen.data && !seen.running),
+            (Step::Start, live) => {
+                prop_assert!(seen.data && seen.running.is_none());
+                let began_again = live.as_ref().zip(seen.was).is_some_and(|(live, was)| live.cluster != was.cluster);
+                prop_assert!(!began_again, "an old member starts beside the new cluster");
+            }
             _ => {}
         }
     }
