@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::agent::OUTPUT_LIMIT;
+use crate::diary::Diary;
 use crate::pace::{Deadline, Pace};
 
 /// How long a command may take with KVM unless its test says otherwise.
@@ -66,6 +67,7 @@ pub struct Guest {
     socket: Utf8PathBuf,
     pace: Pace,
     channel: Mutex<Channel>,
+    diary: Option<Mutex<Diary>>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +82,13 @@ impl Guest {
     /// A guest behind the Unix socket of its virtio-serial port; nothing is sent yet.
     #[must_use]
     pub fn new(socket: Utf8PathBuf, pace: Pace) -> Self {
-        Self { socket, pace, channel: Mutex::default() }
+        Self { socket, pace, channel: Mutex::default(), diary: None }
+    }
+
+    /// The same, and what is said to it and by it is written to a file in `folder`.
+    #[must_use]
+    pub(crate) fn with_diary(self, folder: &Utf8Path) -> Self {
+        Self { diary: Some(Mutex::new(Diary::beside(folder))), ..self }
     }
 
     /// Runs a shell script in the guest and returns how it went, whatever it was.
@@ -90,6 +98,15 @@ impl Guest {
 
     /// Like [`Guest::run`], with `fast_secs` seconds of KVM time; then the guest kills it and this is an error.
     pub fn run_for(&self, script: &str, fast_secs: u64) -> anyhow::Result<Output> {
+        let said = self.ask(script, fast_secs);
+        if let Some(diary) = &self.diary {
+            let answer = said.as_ref().map_or_else(|error| format!("{error:#}"), ToString::to_string);
+            diary.lock().unwrap_or_else(PoisonError::into_inner).note(script, &answer);
+        }
+        said
+    }
+
+    fn ask(&self, script: &str, fast_secs: u64) -> anyhow::Result<Output> {
         let limit = self.pace.limit(Duration::from_secs(fast_secs));
         let begun = Instant::now();
         let reply = self.request("run", limit.as_secs(), script.as_bytes(), limit + self.pace.limit(TRAVEL));
@@ -145,6 +162,9 @@ impl Guest {
 
     /// Ends the connection; the next request makes a new one.
     pub(crate) fn hang_up(&self) {
+        if let Some(diary) = &self.diary {
+            diary.lock().unwrap_or_else(PoisonError::into_inner).flush();
+        }
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         channel.stream = None;
         channel.rest.clear();

@@ -31,6 +31,7 @@ pub mod budget;
 pub mod card;
 pub mod cli;
 pub mod console;
+pub(crate) mod diary;
 pub mod disk;
 pub mod file_server;
 pub mod guest;

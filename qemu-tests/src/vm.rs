@@ -241,7 +241,7 @@ impl Vm {
             name: machine.name.clone(),
             pace,
             child: Mutex::new(child),
-            guest: Guest::new(dir.join("agent"), pace),
+            guest: Guest::new(dir.join("agent"), pace).with_diary(logs),
             qmp: Mutex::new(qmp),
             forwards: Mutex::new(machine.nic.as_ref().map(|nic| nic.forwards.clone()).unwrap_or_default()),
             logs: logs.to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use qemu_tests::scenario::Bench;
 use qemu_tests::switch::Switch;
 use qemu_tests::update_server::UpdateServer;
@@ -29,12 +29,12 @@ const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-ac
      sed -n 's,.*=> \\(/[^ ]*\\) .*,\\1,p' | sort -u | while read -r file; do readlink -f $file; echo $file; done | sed 's,^/lib/,/usr/lib/,' | sort -u); \
      tar -C / -cf - $(echo bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $programs $libraries | tr ' ' '\\n' | sed 's,^/,,' | \
      sort -u) | docker import - ";
-/// Says which container answers.
+/// Says which container answers. The whole request is read first: a connection that ends with something unread is reset.
 pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
-     'read line; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
+     'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
 
 /// Reads where etcd is from what the agent left for programs of its machine.
-pub(super) const ETCDCTL: &str = "access=/run/cluster-agent/access.toml; \
+pub(super) const ETCDCTL: &str = "access=/run/cluster-agent/access.toml; [ -e $access ] || { echo 'the agent has not told yet where etcd is'; exit 1; }; \
      export ETCDCTL_ENDPOINTS=$(sed -n 's/^endpoints = \\[\"\\(.*\\)\"\\]/\\1/p' $access) \
      ETCDCTL_CACERT=$(sed -n 's/^ca-file = \"\\(.*\\)\"/\\1/p' $access) ETCDCTL_CERT=$(sed -n 's/^cert-file = \"\\(.*\\)\"/\\1/p' $access) \
      ETCDCTL_KEY=$(sed -n 's/^key-file = \"\\(.*\\)\"/\\1/p' $access); etcdctl --dial-timeout 5s --command-timeout 8s ";
@@ -61,12 +61,26 @@ impl Cluster {
 
     /// One more machine, which is given the document.
     pub(super) fn join(&mut self, bench: &Bench<'_>) -> anyhow::Result<Arc<Vm>> {
-        self.join_on(bench, bench.image()?)
+        let number = u8::try_from(self.machines.len() + 1).context("too many machines")?;
+        let vm = self.machine(bench, number, bench.image()?)?;
+        self.machines.push(Arc::clone(&vm));
+        Ok(vm)
     }
 
-    /// The same with an image of one's choice.
-    pub(super) fn join_on(&mut self, bench: &Bench<'_>, image: Utf8PathBuf) -> anyhow::Result<Arc<Vm>> {
-        let number = u8::try_from(self.machines.len() + 1).context("too many machines")?;
+    /// So many more machines of an image, which start together.
+    pub(super) fn join_all(&mut self, bench: &Bench<'_>, count: u8, image: &Utf8Path) -> anyhow::Result<()> {
+        let first = u8::try_from(self.machines.len() + 1).context("too many machines")?;
+        let this = &*self;
+        let machines = std::thread::scope(|scope| {
+            let starting: Vec<_> =
+                (first..first + count).map(|number| scope.spawn(move || this.machine(bench, number, image.to_owned()))).collect();
+            starting.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
+        });
+        self.machines.extend(machines?);
+        Ok(())
+    }
+
+    fn machine(&self, bench: &Bench<'_>, number: u8, image: Utf8PathBuf) -> anyhow::Result<Arc<Vm>> {
         let mut spec = Spec::new(image);
         spec.services = vec![self.server.service()];
         let vm = bench.fork(&format!("vm{number}"), &spec)?;
@@ -79,15 +93,12 @@ impl Cluster {
         vm.plug_switch(self.switch.port(number)?)?;
         vm.guest().write_file("/etc/cluster.yaml".into(), self.document.as_bytes())?;
         vm.guest().check_for("cloud-config apply /etc/cluster.yaml", 20)?;
-        self.machines.push(Arc::clone(&vm));
         Ok(vm)
     }
 
     pub(super) fn form(bench: &Bench<'_>, size: u8, ports: u8) -> anyhow::Result<Self> {
         let mut cluster = Self::new(bench, size, ports)?;
-        for _ in 0..size {
-            cluster.join(bench)?;
-        }
+        cluster.join_all(bench, size, &bench.image()?)?;
         let up = Instant::now();
         cluster.has_voters(usize::from(size))?;
         bench.note("etcd after the last network", up.elapsed());
@@ -131,7 +142,11 @@ impl Cluster {
 
     /// Makes [`IMAGE`] on every machine; there is no registry here.
     pub(super) fn make_images(&self) -> anyhow::Result<()> {
-        self.machines.iter().try_for_each(|vm| vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS).map(drop))
+        std::thread::scope(|scope| {
+            let make = |vm: &'_ Arc<Vm>| vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS).map(drop);
+            let making: Vec<_> = self.machines.iter().map(|vm| scope.spawn(move || make(vm))).collect();
+            making.into_iter().try_for_each(joined)
+        })
     }
 
     /// A service with two replicas behind the routing mesh, port 8080.
@@ -145,7 +160,7 @@ impl Cluster {
             ),
             SERVICE_SECS,
         )?;
-        self.runs_twice(self.first()?, SERVICE_SECS)?;
+        self.runs_twice(self.first()?, None, SERVICE_SECS)?;
         self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))
     }
 
@@ -157,7 +172,7 @@ impl Cluster {
         bench.say(&format!("the power of {} goes", victim.name()));
         take_away(victim)?;
         let died = Instant::now();
-        self.runs_twice(one, FAILOVER_SECS)?;
+        self.runs_twice(one, Some(victim), FAILOVER_SECS)?;
         bench.note("the service is whole again after a machine died", died.elapsed());
         for vm in [one, other] {
             self.answers(vm)?;
@@ -181,20 +196,14 @@ impl Cluster {
         self.has_nodes(self.machines.len(), 3)
     }
 
-    /// Two tasks of the service run on machines that are there, as `vm` sees it.
-    pub(super) fn runs_twice(&self, vm: &Vm, fast_secs: u64) -> anyhow::Result<()> {
-        let tasks = "docker service ps web --filter desired-state=running --format '{{.CurrentState}} {{.Node}} {{.Error}}'; \
-                     docker node ls --filter role=manager --format 'node {{.Hostname}} {{.Status}}'";
+    /// Two tasks of the service run, as `vm` sees it, and none of them on `gone`: of a machine that died a moment ago Docker still thinks
+    /// that its tasks run.
+    pub(super) fn runs_twice(&self, vm: &Vm, gone: Option<&Vm>, fast_secs: u64) -> anyhow::Result<()> {
+        let tasks = "docker service ps web --filter desired-state=running --format '{{.Node}} {{.CurrentState}} {{.Error}}'";
+        let gone = gone.map(|vm| vm.name().replace("vm", "machine-"));
         vm.guest().wait_for(tasks, fast_secs, |said| {
-            let down: Vec<&str> = said
-                .stdout
-                .lines()
-                .filter_map(|line| {
-                    line.strip_prefix("node ")?.split_once(' ').filter(|(_, status)| *status != "Ready").map(|(name, _)| name)
-                })
-                .collect();
-            let running = said.stdout.lines().filter(|line| line.starts_with("Running") && !down.iter().any(|name| line.contains(name)));
-            running.count() == 2
+            let running = said.stdout.lines().filter_map(|line| line.split_once(' ')).filter(|(_, state)| state.starts_with("Running "));
+            running.filter(|(node, _)| Some(*node) != gone.as_deref()).count() == 2
         })?;
         Ok(())
     }
@@ -205,6 +214,11 @@ impl Cluster {
         vm.guest().wait_for(ask, SERVICE_SECS, |said| said.success() && !said.text().is_empty())?;
         Ok(())
     }
+}
+
+/// What a thread came to; a panic in it is a failure like any other.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    thread.join().unwrap_or_else(|_| bail!("a thread of the scenario panicked"))
 }
 
 pub(super) fn shell_word(text: &str) -> String {

@@ -35,10 +35,8 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
 fn initial(bench: &Bench<'_>, machines: u8) -> anyhow::Result<Cluster> {
     let mut cluster = Cluster::new(bench, 3, machines)?;
     cluster.server.publish(&bench.images().repository())?;
-    for _ in 0..machines {
-        let vm = cluster.join_on(bench, bench.images().release(INITIAL)?)?;
-        bench.say(&format!("{} has the cloud-config that all have", vm.name()));
-    }
+    cluster.join_all(bench, machines, &bench.images().release(INITIAL)?)?;
+    bench.say(&format!("{machines} machines have the same cloud-config"));
     let up = Instant::now();
     cluster.has_voters(3)?;
     bench.note("three machines are one etcd cluster", up.elapsed());

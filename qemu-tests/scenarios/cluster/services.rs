@@ -8,7 +8,7 @@ use super::lab::{Cluster, FORM_SECS, IMAGE, SERVE, SERVICE_SECS, shell_word};
 
 /// Says what it was told in a secret.
 const TELL: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
-     'read line; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /run/secrets/word'";
+     'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /run/secrets/word'";
 
 /// A service on the first machine, and one on the others that asks it by its name.
 const STACK: &str = "services:
