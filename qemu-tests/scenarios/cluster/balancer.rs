@@ -40,7 +40,8 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
         balancer.check_for("systemctl daemon-reload && systemctl enable --now cluster-render.service haproxy.service", SERVICE_SECS)?;
 
         let serve = |vm: &Vm, name: &str| {
-            let serve = shell_word(SERVE);
+            // As a good server does: told to end, it accepts nothing new and finishes what it has begun.
+            let serve = shell_word(&format!("{} & trap \"kill $!; sleep 3; exit\" TERM; wait", SERVE.trim_start_matches("exec ")));
             let run = format!(
                 "docker run --detach --name {name} --hostname {name} --label slipway.service=web --publish 8080 {IMAGE} /bin/sh -c {serve}"
             );
@@ -54,11 +55,11 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
         serve(three, "on-three")?;
         answer("on-three on-two")?;
 
-        // In order: its entry goes before it does, when it is taken out first.
+        // Between its end and the balancer's next configuration, requests for it go to the other one.
         let asked =
             "while :; do curl -sf --max-time 5 http://127.0.0.1/ > /dev/null && echo good || echo bad; sleep 0.2; done >> /run/asked";
         balancer.check(&format!("systemd-run --quiet --unit=asks bash -c {}", shell_word(asked)))?;
-        two.guest().check_for("docker stop --time 1 on-two", SERVICE_SECS)?;
+        two.guest().check_for("docker stop --time 20 on-two", SERVICE_SECS)?;
         answer("on-three")?;
         two.guest().check_for("docker start on-two", SERVICE_SECS)?;
         answer("on-three on-two")?;
