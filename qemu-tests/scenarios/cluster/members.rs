@@ -6,6 +6,9 @@ use qemu_tests::scenario::{Scenario, When};
 
 use super::lab::{Cluster, ETCDCTL, FORM_SECS, REJOIN_SECS};
 
+/// The shortest time that the agent takes for "never comes back".
+const REPLACE_SOON: &str = "60s";
+
 pub(crate) const PARTED: Scenario = Scenario::new(
     "a_cluster_that_is_parted_refuses_in_the_minority_and_heals",
     "Of a cluster that falls apart the smaller part refuses to write; when the network is back, everybody has what was written meanwhile.",
@@ -57,7 +60,7 @@ pub(crate) const STANDBY: Scenario = Scenario::new(
     "The fourth machine is no voter, yet etcd is there on its own address; when a voter is gone for the stated time it takes the seat, and \
               a machine that comes back with an empty disk is let in again.",
     |bench| {
-        let mut cluster = Cluster::form(bench, 3, 4)?;
+        let mut cluster = Cluster::replacing(bench, 3, 4, REPLACE_SOON)?.formed(bench, 3)?;
         let four = cluster.join(bench)?;
         four.guest().wait_for(&format!("{ETCDCTL} put fourth writes"), FORM_SECS, |said| said.success())?;
         let running = four.guest().run("systemctl is-active etcd.service")?;

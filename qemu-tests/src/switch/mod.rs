@@ -223,6 +223,33 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_reads_nothing_for_a_while_keeps_its_cable() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = Switch::start(2, 1, &Utf8Path::from_path(dir.path()).unwrap().join("network.pcap")).unwrap();
+        let frame = |content: &[u8]| Frame::new([&[0xff; 6][..], &[2, 0, 0, 0, 0, 1, 8, 0], content].concat()).unwrap();
+        let (first, many, last) = (frame(b"first"), frame(&[7; 1400]), frame(b"last"));
+        let (mut one, mut two) = (plug(&switch, 1), plug(&switch, 2));
+        assert_eq!(pass(&first, &mut one, &mut two), first);
+        // More than its socket and its queue can hold: the writer waits all the while.
+        while switch.counters().dropped == 0 {
+            one.write_all(&many.packed()).unwrap();
+        }
+        let (mut decoder, mut block) = (Decoder::default(), vec![0; 64 << 10]);
+        loop {
+            one.write_all(&last.packed()).unwrap();
+            let count = two.read(&mut block).unwrap();
+            assert!(count > 0, "the cable was pulled");
+            decoder.push(&block[..count]);
+            while let Some(frame) = decoder.take().unwrap() {
+                if frame == last {
+                    return;
+                }
+                assert!(frame == many || frame == first, "half a frame");
+            }
+        }
+    }
+
+    #[test]
     fn ports_have_addresses_and_there_are_no_others() {
         let dir = tempfile::tempdir().unwrap();
         let capture = Utf8Path::from_path(dir.path()).unwrap().join("network.pcap");

@@ -1,6 +1,6 @@
 //! Threads and sockets under the switch: for each port one thread that reads and one that writes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,9 @@ use super::bridge::Due;
 use super::frame::{Decoder, Frame};
 use super::{Port, Shared};
 
-/// How long a machine may leave a frame unread; then its cable is pulled. A machine that is stopped reads nothing.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a writer looks up from a frame that its machine does not read. A machine that boots reads nothing for minutes, and its cable
+/// stays plugged in meanwhile: what the others send it waits in its queue, and is lost when that is full.
+const WRITE_TIMEOUT: Duration = if cfg!(test) { Duration::from_millis(5) } else { Duration::from_secs(1) };
 /// How long a writer sleeps at most when nothing is to be sent.
 const IDLE: Duration = Duration::from_millis(200);
 /// How much is read at once, in bytes.
@@ -84,12 +85,25 @@ impl End {
 
     fn write(&self, frame: &Frame) {
         let stream = self.stream().as_ref().and_then(|stream| stream.try_clone().ok());
-        // Half a frame would make nonsense of all that follow.
-        if let Some(mut stream) = stream
-            && stream.write_all(&frame.packed()).is_err()
+        // Half a frame would make nonsense of all that follow: it is finished, or the cable is pulled.
+        if let Some(stream) = stream
+            && self.write_whole(stream, &frame.packed()).is_err()
         {
             self.hang_up();
         }
+    }
+
+    fn write_whole(&self, mut stream: UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
+        while !bytes.is_empty() {
+            match stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !self.is_over() => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
