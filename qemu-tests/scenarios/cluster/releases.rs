@@ -31,15 +31,21 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
 .seconds(1500)
 .when(When::Full);
 
+/// How many of the machines vote; they come first, so that the first machine is among them.
+const VOTERS: u8 = 3;
+
 /// Three voters and more machines, all of the first release.
 fn initial(bench: &Bench<'_>, machines: u8) -> anyhow::Result<Cluster> {
-    let mut cluster = Cluster::new(bench, 3, machines)?;
+    let mut cluster = Cluster::new(bench, VOTERS, machines)?;
     cluster.server.publish(&bench.images().repository())?;
-    cluster.join_all(bench, machines, &bench.images().release(INITIAL)?)?;
-    bench.say(&format!("{machines} machines have the same cloud-config"));
+    let image = bench.images().release(INITIAL)?;
+    cluster.join_all(bench, VOTERS, &image)?;
+    bench.say(&format!("{VOTERS} machines have the same cloud-config"));
     let up = Instant::now();
-    cluster.has_voters(3)?;
+    cluster.has_voters(usize::from(VOTERS))?;
     bench.note("three machines are one etcd cluster", up.elapsed());
+    cluster.join_all(bench, machines - VOTERS, &image)?;
+    let up = Instant::now();
     cluster.has_nodes(usize::from(machines), 3)?;
     bench.note("all are one Swarm", up.elapsed());
     Ok(cluster)
