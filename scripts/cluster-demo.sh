@@ -1,5 +1,5 @@
 #!/bin/sh
-# Four machines with one cloud-config: they form a cluster, a service survives the loss of a machine, and an update of the
+# Three machines with one cloud-config: they form a cluster, a service survives the loss of a machine, and an update of the
 # operating system rolls through without the service going away. Everything ends when it is over; the logs stay in out/cluster/logs.
 set -eu
 cd "$(dirname "$0")/.."

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use qemu_tests::guest::Output;
 use qemu_tests::scenario::Bench;
 use qemu_tests::switch::Switch;
 use qemu_tests::update_server::UpdateServer;
@@ -29,6 +30,8 @@ const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-ac
      sed -n 's,.*=> \\(/[^ ]*\\) .*,\\1,p' | sort -u | while read -r file; do readlink -f $file; echo $file; done | sed 's,^/lib/,/usr/lib/,' | sort -u); \
      tar -C / -cf - $(echo bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $programs $libraries | tr ' ' '\\n' | sed 's,^/,,' | \
      sort -u) | docker import - ";
+/// Where the service with two replicas answers on every machine.
+pub(super) const WEB: u16 = 8080;
 /// Says which container answers. The whole request is read first: a connection that ends with something unread is reset.
 pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
      'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
@@ -88,6 +91,7 @@ impl Cluster {
     fn machine(&self, bench: &Bench<'_>, number: u8, image: Utf8PathBuf) -> anyhow::Result<Arc<Vm>> {
         let mut spec = Spec::new(image);
         spec.services = vec![self.server.service()];
+        spec.guest_ports = vec![WEB];
         let vm = bench.fork(&format!("vm{number}"), &spec)?;
         vm.become_machine(number)?;
         // The way to the others is the way to everywhere: from it the agent knows which address is its own.
@@ -174,36 +178,46 @@ impl Cluster {
         self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))
     }
 
-    /// A machine that runs a task of the service is taken away: the service is soon whole again, and the others answer all the while.
-    pub(super) fn survives(&self, bench: &Bench<'_>, take_away: impl FnOnce(&Vm) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let [one, two, three, ..] = self.machines.as_slice() else { bail!("there are not three machines") };
-        let tasks = three.guest().check("docker ps --quiet --filter label=com.docker.swarm.service.name=web")?;
-        let (victim, other) = if tasks.text().is_empty() { (two, three) } else { (three, two) };
+    /// A machine that runs a task of the service dies: the service is soon whole again, and the others answer all the while.
+    pub(super) fn survives_a_death(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        let (one, victim, other) = self.victim()?;
         bench.say(&format!("the power of {} goes", victim.name()));
-        take_away(victim)?;
+        victim.kill();
         let died = Instant::now();
         self.runs_twice(one, Some(victim), FAILOVER_SECS)?;
         bench.note("the service is whole again after a machine died", died.elapsed());
-        for vm in [one, other] {
-            self.answers(vm)?;
-            vm.guest().check(&format!("{ETCDCTL} put alive yes"))?;
-        }
-        Ok(())
+        self.all_answer([one, other])
     }
 
     /// The same with a machine that comes back.
-    pub(super) fn survives_reset(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
-        let boots = self.machines.iter().map(|vm| vm.guest().boot_id()).collect::<anyhow::Result<Vec<_>>>()?;
-        let mut away = String::new();
-        self.survives(bench, |victim| {
-            victim.name().clone_into(&mut away);
-            victim.reset()
-        })?;
-        for (vm, boot) in self.machines.iter().zip(&boots).filter(|(vm, _)| vm.name() == away) {
-            vm.wait_for_boot_after(boot)?;
-        }
+    pub(super) fn survives_a_reset(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        let (one, victim, other) = self.victim()?;
+        let boot = victim.guest().boot_id()?;
+        bench.say(&format!("the power of {} goes", victim.name()));
+        victim.reset()?;
+        self.all_answer([one, other])?;
+        bench.say("the others answer and write");
+        victim.wait_for_boot_after(&boot)?;
         self.has_voters(3)?;
-        self.has_nodes(self.machines.len(), 3)
+        self.has_nodes(self.machines.len(), 3)?;
+        bench.say(&format!("{} is back, a member of etcd and a manager of the Swarm", victim.name()));
+        self.runs_twice(one, None, SERVICE_SECS)
+    }
+
+    /// The first machine, one of the others that runs a task of the service, and the third.
+    fn victim(&self) -> anyhow::Result<(&Vm, &Vm, &Vm)> {
+        let [one, two, three, ..] = self.machines.as_slice() else { bail!("there are not three machines") };
+        let tasks = three.guest().check("docker ps --quiet --filter label=com.docker.swarm.service.name=web")?;
+        Ok(if tasks.text().is_empty() { (one, two, three) } else { (one, three, two) })
+    }
+
+    /// These answer for the service and take writes to etcd.
+    fn all_answer(&self, machines: [&Vm; 2]) -> anyhow::Result<()> {
+        for vm in machines {
+            self.answers(vm)?;
+            vm.guest().wait_for(&format!("{ETCDCTL} put alive yes"), REJOIN_SECS, Output::success)?;
+        }
+        Ok(())
     }
 
     /// Two tasks of the service run, as `vm` sees it, and none of them on `gone`: of a machine that died a moment ago Docker still thinks

@@ -32,10 +32,7 @@ pub(crate) const FORMS: Scenario = Scenario::new(
         ensure!(!bare.success(), "etcd talks to everybody: {bare}");
         cluster.serve()?;
         memory_is_small(bench, one)?;
-        cluster.survives(bench, |victim| {
-            victim.kill();
-            Ok(())
-        })
+        cluster.survives_a_death(bench)
     },
 )
 .needs(Need::machines(3, 2))

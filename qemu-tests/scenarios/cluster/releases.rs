@@ -1,20 +1,29 @@
 //! Releases that roll through a cluster, good ones and bad ones.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use qemu_tests::budget::Need;
+use qemu_tests::guest::Output;
 use qemu_tests::scenario::{Bench, Scenario, When};
 use qemu_tests::vm::Vm;
 
-use super::lab::Cluster;
+use super::lab::{Cluster, WEB};
 use crate::updates::{INITIAL, UPDATED, WITHOUT_DOCKER, configure};
 
 /// One machine's update with its reboot, in KVM seconds.
 const UPDATE_SECS: u64 = 300;
 /// One machine's update with a trial that fails, and the way back, in KVM seconds.
 const RETURN_SECS: u64 = 600;
+/// How long one machine may take to answer one request, emulated as it is.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+/// More than any answer has, in bytes.
+const REQUEST_BYTES: u64 = 4096;
 /// Pause between two requests.
 const REQUEST_EVERY: Duration = Duration::from_millis(500);
 
@@ -22,32 +31,26 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
     "an_os_update_rolls_through_a_cluster_without_its_service_going_away",
     "All machines of a cluster update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.",
     |bench| {
-        let cluster = initial(bench, 4)?;
+        let cluster = initial(bench)?;
         cluster.serve()?;
         rolls(&cluster, bench)
     },
 )
-.needs(Need::machines(4, 2))
+.needs(Need::machines(3, 2))
 .seconds(1500)
 .when(When::Full);
 
-/// How many of the machines vote; they come first, so that the first machine is among them.
-const VOTERS: u8 = 3;
-
-/// Three voters and more machines, all of the first release.
-fn initial(bench: &Bench<'_>, machines: u8) -> anyhow::Result<Cluster> {
-    let mut cluster = Cluster::new(bench, VOTERS, machines)?;
+/// Three machines of the first release, with the update server beside them.
+fn initial(bench: &Bench<'_>) -> anyhow::Result<Cluster> {
+    let mut cluster = Cluster::new(bench, 3, 3)?;
     cluster.server.publish(&bench.images().repository())?;
-    let image = bench.images().release(INITIAL)?;
-    cluster.join_all(bench, VOTERS, &image)?;
-    bench.say(&format!("{VOTERS} machines have the same cloud-config"));
+    cluster.join_all(bench, 3, &bench.images().release(INITIAL)?)?;
+    bench.say("three machines have the same cloud-config");
     let up = Instant::now();
-    cluster.has_voters(usize::from(VOTERS))?;
-    bench.note("three machines are one etcd cluster", up.elapsed());
-    cluster.join_all(bench, machines - VOTERS, &image)?;
-    let up = Instant::now();
-    cluster.has_nodes(usize::from(machines), 3)?;
-    bench.note("all are one Swarm", up.elapsed());
+    cluster.has_voters(3)?;
+    bench.note("they are one etcd cluster", up.elapsed());
+    cluster.has_nodes(3, 3)?;
+    bench.note("they are one Swarm", up.elapsed());
     Ok(cluster)
 }
 
@@ -56,39 +59,31 @@ pub(crate) const DEMO: Scenario = Scenario::new(
     "cluster_demo",
     "Machines with one cloud-config become a cluster, a service survives the loss of a machine, and an update rolls through.",
     |bench| {
-        bench.say("three voters and a fourth machine boot with one cloud-config");
-        let cluster = initial(bench, 4)?;
+        let cluster = initial(bench)?;
         cluster.serve()?;
         bench.say("a service with two replicas answers on every machine");
-        cluster.survives_reset(bench)?;
+        cluster.survives_a_reset(bench)?;
         rolls(&cluster, bench)
     },
 )
-.needs(Need::machines(4, 2))
+.needs(Need::machines(3, 2))
 .seconds(1800)
 .when(When::Named);
 
-/// The first three machines update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.
+/// The machines update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.
 fn rolls(cluster: &Cluster, bench: &Bench<'_>) -> anyhow::Result<()> {
-    let [one, two, three, asks] = cluster.machines.as_slice() else { bail!("there are not four machines") };
+    let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
     let voters = [one, two, three];
-    // A client that knows all three addresses and goes on to the next one when one does not answer.
-    let addresses = (1..=3).map(|number| cluster.address(number).map(|address| address.to_string())).collect::<anyhow::Result<Vec<_>>>()?;
-    asks.guest().check(&format!(
-        "systemctl stop updater.service; systemd-run --quiet --unit=asks bash -c 'good=0 bad=0; while :; do ok=; for a in {}; do \
-         curl -sf --max-time 10 http://$a:8080/ > /dev/null && ok=1 && break; done; [ -n \"$ok\" ] && good=$((good+1)) || bad=$((bad+1)); \
-         echo $good $bad > /run/asks; sleep {}; done'",
-        addresses.join(" "),
-        REQUEST_EVERY.as_secs_f64()
-    ))?;
+    let client = Client::start(voters.iter().map(|vm| vm.port(WEB)).collect::<anyhow::Result<Vec<_>>>()?);
     voters.iter().try_for_each(|vm| let_update(vm))?;
     bench.say(&format!("{UPDATED} is rolled out to all three"));
     cluster.server.roll_out(UPDATED)?;
     voters.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
     let (mut most_away, mut seen) = (0, String::new());
     one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
-        let said = asks.guest().run("cluster-agent reboots --json")?;
-        let turns: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        // Whoever reboots does not answer.
+        let said = voters.iter().find_map(|vm| vm.guest().run("cluster-agent reboots --json").ok().filter(Output::success));
+        let turns: serde_json::Value = said.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
         let holders = turns.as_array().into_iter().flatten().filter_map(|group| group["holders"].as_array()).map(Vec::len);
         most_away = most_away.max(holders.sum());
         let states: Vec<_> = voters.iter().map(|vm| state_of(vm)).collect();
@@ -101,9 +96,7 @@ fn rolls(cluster: &Cluster, bench: &Bench<'_>) -> anyhow::Result<()> {
         Ok(states.iter().all(|(version, state)| version == UPDATED && state == "idle").then_some(()))
     })?;
     ensure!(most_away == 1, "{most_away} machines held the turn at a time");
-    let asked = asks.guest().check("cat /run/asks")?;
-    let (good, bad) = asked.text().split_once(' ').context("what the client counted")?;
-    let (good, bad): (u64, u64) = (good.parse()?, bad.parse()?);
+    let (good, bad) = client.stop();
     bench.say(&format!("{good} requests were answered and {bad} were not"));
     ensure!(good > 0 && bad == 0, "{good} requests were answered and {bad} were not");
     cluster.has_voters(3)
@@ -128,7 +121,7 @@ pub(crate) const BAD_RELEASE: Scenario = Scenario::new(
     "A release whose Docker does not start is rolled out to a whole cluster: the first machine tries it and falls back, and no other machine \
               reboots at all.",
     |bench| {
-        let cluster = initial(bench, 3)?;
+        let cluster = initial(bench)?;
         let boots = cluster.machines.iter().map(|vm| vm.guest().boot_id()).collect::<anyhow::Result<Vec<_>>>()?;
         cluster.machines.iter().try_for_each(|vm| let_update(vm))?;
         cluster.server.roll_out(WITHOUT_DOCKER)?;
@@ -157,3 +150,45 @@ pub(crate) const BAD_RELEASE: Scenario = Scenario::new(
 .needs(Need::machines(3, 2))
 .seconds(1200)
 .when(When::Full);
+
+/// Somebody who wants to be answered: knows all machines, and goes on to the next one when one does not answer.
+struct Client {
+    over: Arc<AtomicBool>,
+    good: Arc<AtomicU64>,
+    bad: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Client {
+    fn start(ports: Vec<u16>) -> Self {
+        let (over, good, bad) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (ends, answered, failed) = (Arc::clone(&over), Arc::clone(&good), Arc::clone(&bad));
+        let thread = std::thread::spawn(move || {
+            while !ends.load(Ordering::SeqCst) {
+                let count = if ports.iter().any(|port| answers(*port).unwrap_or(false)) { &answered } else { &failed };
+                count.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(REQUEST_EVERY);
+            }
+        });
+        Self { over, good, bad, thread }
+    }
+
+    /// How many requests were answered, and how many were not.
+    fn stop(self) -> (u64, u64) {
+        self.over.store(true, Ordering::SeqCst);
+        // A thread that panicked has said so, and has counted nothing more.
+        let _ = self.thread.join();
+        (self.good.load(Ordering::SeqCst), self.bad.load(Ordering::SeqCst))
+    }
+}
+
+/// Whether one machine answers one request.
+fn answers(port: u16) -> std::io::Result<bool> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, REQUEST_PATIENCE)?;
+    stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(REQUEST_BYTES).read_to_end(&mut answer)?;
+    Ok(answer.starts_with(b"HTTP/1.0 200 ") && answer.ends_with(b"\n"))
+}
