@@ -18,7 +18,7 @@ setup: ## install what is missing on this machine (says what)
 demo: setup ## build the image, boot it, run a container in it, and say how to log in
 	@scripts/demo.sh
 
-cluster-demo: ## three machines become a cluster, lose power one by one, and update one after the other
+cluster-demo: ## three machines become a cluster, one loses its power, and all are updated one after the other
 	@scripts/setup.sh test
 	@scripts/cluster-demo.sh
 

@@ -8,10 +8,11 @@ use qemu_tests::vm::Vm;
 use super::lab::{Cluster, FORM_SECS, IMAGE, SERVE, SERVICE_SECS, shell_word};
 
 /// The example that the documentation gives to people.
-const EXAMPLE: [(&str, &str); 3] = [
+const EXAMPLE: [(&str, &str); 4] = [
     ("/etc/slipway/render.d/haproxy.toml", include_str!("../../../cluster/render/examples/haproxy/haproxy.toml")),
     ("/etc/slipway/render.d/haproxy.cfg.j2", include_str!("../../../cluster/render/examples/haproxy/haproxy.cfg.j2")),
     ("/etc/systemd/system/haproxy.service", include_str!("../../../cluster/render/examples/haproxy/haproxy.service")),
+    ("/etc/systemd/system/haproxy.path", include_str!("../../../cluster/render/examples/haproxy/haproxy.path")),
 ];
 /// How long until the balancer knows what came or went; a dead machine's lease takes half a minute to end. In KVM seconds.
 const FOLLOW_SECS: u64 = 60;
@@ -37,7 +38,7 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
         for vm in &cluster.machines {
             vm.guest().check("systemctl enable --now cluster-announce.service")?;
         }
-        balancer.check_for("systemctl daemon-reload && systemctl enable --now cluster-render.service haproxy.service", SERVICE_SECS)?;
+        balancer.check_for("systemctl daemon-reload && systemctl enable --now cluster-render.service haproxy.path", SERVICE_SECS)?;
 
         let serve = |vm: &Vm, name: &str| {
             // As a good server does: told to end, it accepts nothing new and finishes what it has begun.
