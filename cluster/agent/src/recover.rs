@@ -67,9 +67,7 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
             "Lost is everything that was written after the snapshot was taken.".to_owned(),
         ]),
     }
-    lines.push(
-        "Each other old member waits when it sees this cluster, and joins it after `cluster-agent rejoin --yes` there.".to_owned(),
-    );
+    lines.push("Each other old member waits when it sees this cluster, and joins it after `cluster-agent rejoin --yes` there.".to_owned());
     lines.push(
         "If the others still run and have a quorum among themselves, there are two clusters afterwards. Make sure that they do not."
             .to_owned(),
@@ -156,8 +154,7 @@ async fn snapshot_of_data(
     let taken = tokio::time::timeout(PATIENCE, async {
         let endpoints = BTreeSet::from([endpoint]);
         loop {
-            if let Some((client, _)) =
-                members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await
+            if let Some((client, _)) = members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await
             {
                 return snapshot::take(client, &copies.snapshots, now, &ground.etcdutl).await;
             }

@@ -112,6 +112,9 @@ impl Node {
     }
 }
 
+/// A manager that is to be has come by then, or will not come: joining takes seconds, and Docker itself gives up after twenty.
+pub const JOIN_PATIENCE: Duration = Duration::from_secs(120);
+
 /// Everything the keeper looks at.
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -125,7 +128,7 @@ pub struct Observed {
     pub replace_after: Duration,
     /// The nodes.
     pub nodes: Vec<Node>,
-    /// How long nodes are down, as far as this leader has seen.
+    /// How long nodes are down or not heard from, as far as this leader has seen.
     pub down_for: BTreeMap<NodeId, Duration>,
     /// Machines that are there, by id.
     pub machines: BTreeMap<String, Machine>,
@@ -146,6 +149,26 @@ impl Observed {
     #[must_use]
     pub fn leads(&self) -> bool {
         self.node(&self.me).is_some_and(|node| node.vote.as_ref().is_some_and(|vote| vote.leader))
+    }
+
+    /// A node that was to be a manager and that nobody has heard from for longer than joining takes. Whoever asked gave up, and may be here
+    /// as another node: joining through a manager that just loses its role leaves such a thing behind.
+    #[must_use]
+    pub fn never_came(&self, node: &Node) -> bool {
+        let silent = self.down_for.get(&node.id).is_some_and(|silent| *silent >= JOIN_PATIENCE);
+        node.is_manager() && node.vote.is_none() && node.state != State::Ready && silent
+    }
+
+    /// Some node is on the way from one role to the other.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.nodes.iter().any(|node| node.is_changing() && !self.never_came(node))
+    }
+
+    /// A machine is there that is no node yet: it is about to join.
+    #[must_use]
+    pub fn awaits_a_node(&self) -> bool {
+        self.machines.keys().any(|machine| !self.nodes.iter().any(|node| self.owner(node) == Some(machine)))
     }
 
     /// A node by its name.

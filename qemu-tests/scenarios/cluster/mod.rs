@@ -8,7 +8,7 @@ mod services;
 
 use anyhow::{Context, bail, ensure};
 use qemu_tests::budget::Need;
-use qemu_tests::scenario::{Bench, Scenario};
+use qemu_tests::scenario::{Bench, Scenario, When};
 use qemu_tests::vm::Vm;
 
 use lab::{Cluster, ETCDCTL};
@@ -36,7 +36,8 @@ pub(crate) const FORMS: Scenario = Scenario::new(
     },
 )
 .needs(Need::machines(3, 2))
-.seconds(420);
+.seconds(420)
+.when(When::Full);
 
 /// The agent's own memory, as the kernel counts it.
 fn memory_is_small(bench: &Bench<'_>, vm: &Vm) -> anyhow::Result<()> {

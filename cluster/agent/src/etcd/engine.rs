@@ -109,7 +109,8 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let running = self.init.running().await?;
         let seat = self.ground.seat(files.is_some());
         let mut answered =
-            members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
+            members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
+                .await;
         let (mut roster, mut neighbours) = (Err("not asked".to_owned()), BTreeMap::new());
         if answered.is_none() && !data && self.memory.members.is_empty() {
             // From the second time on its members have been asked above.
@@ -118,9 +119,13 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
             if let Ok(roster) = &roster {
                 self.memory.size = Some(roster.size);
                 if first {
-                    answered =
-                        members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
-                            .await;
+                    answered = members::look(
+                        &self.endpoints(running.is_some(), files),
+                        certificates.as_ref(),
+                        &self.ground.machine_id,
+                        &mut self.silences,
+                    )
+                    .await;
                 }
                 if answered.is_none() && roster.seats.len() == roster.size {
                     neighbours = ask_all(roster, &seat, files).await;

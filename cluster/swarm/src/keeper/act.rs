@@ -63,9 +63,9 @@ impl Keeper {
 
     fn remember(&mut self, nodes: &[Node]) {
         let now = Instant::now();
-        let down = |id: &NodeId| nodes.iter().any(|node| node.id == *id && node.state == State::Down);
-        self.down_since.retain(|id, _| down(id));
-        for node in nodes.iter().filter(|node| node.state == State::Down) {
+        let silent = |node: &&Node| node.state != State::Ready;
+        self.down_since.retain(|id, _| nodes.iter().filter(silent).any(|node| node.id == *id));
+        for node in nodes.iter().filter(silent) {
             self.down_since.entry(node.id.clone()).or_insert(now);
         }
     }

@@ -61,9 +61,9 @@ impl Votes {
 #[must_use]
 pub fn may_demote(observed: &Observed, node: &Node) -> bool {
     let votes = Votes::of(&observed.nodes);
-    let Some(vote) = &node.vote else { return node.is_manager() && !node.is_changing() };
+    let Some(vote) = &node.vote else { return node.is_manager() && (observed.never_came(node) || !node.is_changing()) };
     let after = votes.without(vote.reachable);
-    !observed.nodes.iter().any(Node::is_changing) && votes.have_quorum() && after.total > 0 && after.have_quorum()
+    !observed.is_changing() && votes.have_quorum() && after.total > 0 && after.have_quorum()
 }
 
 /// The next change of a role, if one is due and safe.
@@ -79,7 +79,7 @@ pub enum Change {
 #[must_use]
 pub fn next(observed: &Observed) -> Option<Change> {
     let votes = Votes::of(&observed.nodes);
-    if votes.total == 0 || !votes.all_there() || observed.nodes.iter().any(Node::is_changing) {
+    if votes.total == 0 || !votes.all_there() || observed.is_changing() {
         return None;
     }
     let should = chosen(observed);
@@ -87,7 +87,11 @@ pub fn next(observed: &Observed) -> Option<Change> {
     if let Some(node) = missing {
         return Some(Change::Promote(node.id.clone()));
     }
-    let surplus = observed.nodes.iter().filter(|node| node.is_manager() && !should.contains(&node.id));
+    // While a swarm forms, an even number is about to become odd: giving a seat back now is work for nothing, and whoever joins through the
+    // manager that loses its role fails.
+    let forms = observed.awaits_a_node() && votes.total <= observed.managers as usize;
+    let stays = |node: &Node| forms && node.vote.is_some() && observed.wish(node) != Wish::Worker;
+    let surplus = observed.nodes.iter().filter(|node| node.is_manager() && !should.contains(&node.id) && !stays(node));
     // The leader goes last: each change of leader costs an election.
     let first = surplus.min_by_key(|node| (node.vote.as_ref().is_some_and(|vote| vote.leader), &node.id))?;
     may_demote(observed, first).then(|| Change::Demote(first.id.clone()))
@@ -119,7 +123,7 @@ pub fn chosen(observed: &Observed) -> BTreeSet<NodeId> {
 
 /// Who can be a manager: those that are, and workers that answer and that our agent looks after.
 fn is_able(observed: &Observed, node: &Node) -> bool {
-    let stays = node.is_manager() && !observed.is_locked_out(node);
+    let stays = node.is_manager() && !observed.never_came(node) && !observed.is_locked_out(node);
     let can = node.state == State::Ready && observed.is_claimed(node);
     observed.wish(node) != Wish::Worker && (stays || can)
 }

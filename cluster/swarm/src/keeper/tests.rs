@@ -11,7 +11,7 @@ use super::{Action, Why, decide};
 use crate::labels;
 use crate::plan::Wish;
 use crate::record::{Join, Leave, Member, Standing};
-use crate::view::{Availability, Node, NodeId, Observed, Role, State, Vote};
+use crate::view::{Availability, JOIN_PATIENCE, Node, NodeId, Observed, Role, State, Vote};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -186,6 +186,35 @@ fn voters_of_etcd_and_other_zones_come_first() {
 fn an_even_number_of_managers_becomes_odd() {
     check(swarm(2, 2), &[Action::Demote(id(1), Why::Surplus)]);
     check(swarm(4, 4), &[Action::Demote(id(3), Why::Surplus)]);
+}
+
+#[test]
+fn a_second_manager_keeps_its_seat_while_a_third_machine_is_about_to_join() {
+    let mut observed = swarm(2, 2);
+    let third = Machine { id: "m2".into(), name: "m2".into(), address: [10, 0, 0, 3].into(), metadata: BTreeMap::new() };
+    observed.machines.insert("m2".into(), third);
+    check(observed.clone(), &[]);
+    observed.members.get_mut("m1").unwrap().wish = Wish::Worker;
+    check(observed.clone(), &[Action::Demote(id(1), Why::Surplus)]);
+    let mut many = swarm(4, 4);
+    many.machines.extend(observed.machines);
+    many.machines
+        .insert("m9".into(), Machine { id: "m9".into(), name: "m9".into(), address: [10, 0, 0, 9].into(), metadata: BTreeMap::new() });
+    check(many, &[Action::Demote(id(3), Why::Surplus)]);
+}
+
+#[test]
+fn who_asked_to_be_a_manager_and_never_came_takes_nobodys_seat() {
+    let mut observed = swarm(4, 2);
+    let ghost = &mut observed.nodes[3];
+    (ghost.role, ghost.vote, ghost.state) = (Role::Manager, None, State::Unknown);
+    ghost.labels.clear();
+    observed.members.remove("m3");
+    observed.machines.remove("m3");
+    observed.down_for.insert(id(3), JOIN_PATIENCE - Duration::from_secs(1));
+    check(observed.clone(), &[]);
+    observed.down_for.insert(id(3), JOIN_PATIENCE);
+    check(observed, &[Action::Promote(id(2)), Action::Demote(id(3), Why::Surplus)]);
 }
 
 #[test]
@@ -414,7 +443,7 @@ proptest! {
     fn a_majority_is_never_given_away(mut observed in arbitrary()) {
         for _ in 0..200 {
             let before = Votes::of(&observed.nodes);
-            let changing = observed.nodes.iter().any(Node::is_changing);
+            let changing = observed.is_changing();
             let Some(action) = decide(&observed) else { return Ok(()) };
             if let Action::Promote(_) | Action::Demote(..) = action {
                 prop_assert!(before.have_quorum(), "{action} without a majority");
