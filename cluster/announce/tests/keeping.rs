@@ -1,5 +1,7 @@
 //! Announcements in a real etcd, from a Docker that is played by the test.
 
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
 #[path = "../../render/tests/common/mod.rs"]
 mod common;
 

@@ -1,5 +1,7 @@
 //! Files follow a real etcd, whatever happens to it.
 
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

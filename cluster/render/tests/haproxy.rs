@@ -1,5 +1,7 @@
 //! The example: a real HAProxy follows backends that come and go in a real etcd, and no request fails.
 
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
