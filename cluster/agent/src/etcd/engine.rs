@@ -128,7 +128,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
                     .await;
                 }
                 if answered.is_none() && roster.seats.len() == roster.size {
-                    neighbours = ask_all(roster, &seat, files).await;
+                    neighbours = ask_all(roster, &seat, files).await?;
                 }
             }
         }
@@ -408,16 +408,17 @@ fn seats(live: &Live, me: &Seat) -> Vec<Seat> {
     live.members.iter().flat_map(seat).collect()
 }
 
-async fn ask_all(roster: &Roster, me: &Seat, files: Option<&Files>) -> BTreeMap<String, Neighbour> {
+async fn ask_all(roster: &Roster, me: &Seat, files: Option<&Files>) -> Result<BTreeMap<String, Neighbour>> {
+    let client = neighbour::client(files).context("a client that asks the other machines")?;
     let mut asked = JoinSet::new();
     for seat in roster.seats.iter().filter(|seat| *seat != me) {
-        let (seat, me, files) = (seat.clone(), me.clone(), files.cloned());
+        let (seat, me, client) = (seat.clone(), me.clone(), client.clone());
         asked.spawn(async move {
-            let said = neighbour::ask(&seat, &me, files.as_ref()).await;
+            let said = neighbour::ask(&seat, &me, &client).await;
             (seat.peer_url, said)
         });
     }
-    asked.join_all().await.into_iter().collect()
+    Ok(asked.join_all().await.into_iter().collect())
 }
 
 /// Whether etcd's log is on the disk. etcd makes its folder with one rename, and votes only with it.

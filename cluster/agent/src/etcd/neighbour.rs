@@ -76,10 +76,10 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// Asks the machine of another seat.
-pub async fn ask(seat: &Seat, me: &Seat, tls: Option<&Files>) -> Neighbour {
+/// Asks the machine of another seat, with a [`client`].
+pub async fn ask(seat: &Seat, me: &Seat, client: &reqwest::Client) -> Neighbour {
     let answer = timeout(PATIENCE, async {
-        if is_fresh(&seat.peer_url).await? { Ok(Neighbour::Fresh) } else { members(&seat.peer_url, tls).await.map(|all| judge(&all, me)) }
+        if is_fresh(&seat.peer_url).await? { Ok(Neighbour::Fresh) } else { members(&seat.peer_url, client).await.map(|all| judge(&all, me)) }
     });
     match answer.await {
         Ok(Ok(said)) => said,
@@ -87,7 +87,10 @@ pub async fn ask(seat: &Seat, me: &Seat, tls: Option<&Files>) -> Neighbour {
             tracing::debug!(seat = seat.name, error = format!("{error:#}"), "asking a neighbour");
             Neighbour::Silent
         }
-        Err(_) => Neighbour::Silent,
+        Err(_) => {
+            tracing::debug!(seat = seat.name, "asking a neighbour: no answer");
+            Neighbour::Silent
+        }
     }
 }
 
@@ -112,19 +115,29 @@ struct Told {
     client_urls: Vec<String>,
 }
 
-/// What the etcd there knows by itself; it answers without a quorum.
-async fn members(peer_url: &str, tls: Option<&Files>) -> Result<Vec<Told>> {
+/// What asks the etcd of other seats, with the certificates of members. It is made before the clock of a question runs: reading
+/// certificates takes its time on a busy machine.
+///
+/// # Errors
+/// A certificate cannot be read.
+pub fn client(tls: Option<&Files>) -> Result<reqwest::Client> {
     // Fails when it was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut client = reqwest::Client::builder().no_proxy().no_hickory_dns().http1_only().redirect(reqwest::redirect::Policy::none());
-    if let Some(tls) = tls {
-        let read = |path: &std::path::Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
-        let mut identity = read(&tls.cert)?;
-        identity.extend(read(&tls.key)?);
-        let authorities = reqwest::Certificate::from_pem_bundle(&read(&tls.ca)?)?;
-        client = client.tls_certs_only(authorities).identity(reqwest::Identity::from_pem(&identity)?);
-    }
-    let mut answer = client.build()?.get(format!("{peer_url}/members")).send().await?.error_for_status()?;
+    let client = reqwest::Client::builder().no_proxy().no_hickory_dns().http1_only().redirect(reqwest::redirect::Policy::none());
+    let Some(tls) = tls else {
+        // Nobody is asked over TLS: the machine's own authorities are not even read.
+        return Ok(client.tls_certs_only([]).build()?);
+    };
+    let read = |path: &std::path::Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let mut identity = read(&tls.cert)?;
+    identity.extend(read(&tls.key)?);
+    let authorities = reqwest::Certificate::from_pem_bundle(&read(&tls.ca)?)?;
+    Ok(client.tls_certs_only(authorities).identity(reqwest::Identity::from_pem(&identity)?).build()?)
+}
+
+/// What the etcd there knows by itself; it answers without a quorum.
+async fn members(peer_url: &str, client: &reqwest::Client) -> Result<Vec<Told>> {
+    let mut answer = client.get(format!("{peer_url}/members")).send().await?.error_for_status()?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         anyhow::ensure!(body.len() + chunk.len() <= TALK_MAX, "the answer is too long");
@@ -165,7 +178,7 @@ mod tests {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
         let seat = Seat { name: "n1".to_owned(), peer_url: format!("http://{address}") };
-        assert_eq!(ask(&seat, &seat, None).await, Neighbour::Fresh);
+        assert_eq!(ask(&seat, &seat, &client(None).unwrap()).await, Neighbour::Fresh);
     }
 
     #[tokio::test]
@@ -174,9 +187,9 @@ mod tests {
         let address = free.local_addr().unwrap();
         drop(free);
         let seat = Seat { name: "n1".to_owned(), peer_url: format!("http://{address}") };
-        assert_eq!(ask(&seat, &seat, None).await, Neighbour::Silent, "nobody is there");
+        assert_eq!(ask(&seat, &seat, &client(None).unwrap()).await, Neighbour::Silent, "nobody is there");
         let fresh = Fresh::listen(address).await.unwrap();
-        assert_eq!(ask(&seat, &seat, None).await, Neighbour::Fresh);
+        assert_eq!(ask(&seat, &seat, &client(None).unwrap()).await, Neighbour::Fresh);
         drop(fresh);
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "etcd of a test is a process")]
 #![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -94,6 +94,8 @@ pub struct Board {
     size: usize,
     seats: Arc<Mutex<Vec<Seat>>>,
     pub away: Arc<Mutex<bool>>,
+    /// What the engines say, by the names of their machines: a failure tells of all.
+    said: Arc<Mutex<BTreeMap<String, Report>>>,
 }
 
 impl Rendezvous for Board {
@@ -133,6 +135,7 @@ impl Machine {
     pub fn boot(&mut self) {
         // What it said before it died is not true any more.
         self.report = Report::alone("etcd");
+        self.board.said.lock().unwrap().insert(self.ground.name.clone(), self.report.clone());
         let engine = self.engine();
         self.engine = Some(tokio::spawn(async move {
             let never = engine.run().await;
@@ -176,7 +179,8 @@ impl Machine {
         if reached.await.is_err() {
             let log = std::fs::read_to_string(&self.process.log).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(12).collect();
-            panic!("{} is {:?} and not {state}: {words}\n{}", self.ground.name, self.state(), tail.join("\n"));
+            let all: Vec<String> = self.board.said.lock().unwrap().iter().map(|(name, said)| format!("{name}: {:?}", said.last())).collect();
+            panic!("{} is {:?} and not {state}: {words}\n{}\n{}", self.ground.name, self.state(), all.join("\n"), tail.join("\n"));
         }
     }
 
@@ -235,7 +239,7 @@ fn free_port() -> u16 {
 
 impl Lab {
     pub fn new(size: usize) -> Option<Self> {
-        let board = Board { size, seats: Arc::default(), away: Arc::default() };
+        let board = Board { size, seats: Arc::default(), away: Arc::default(), said: Arc::default() };
         let subnet = SUBNET.fetch_add(1, Ordering::SeqCst);
         let folder = tempfile::tempdir().unwrap();
         Some(Self { etcd: etcd()?, board, folder, subnet, ports: (free_port(), free_port()) })

@@ -16,7 +16,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction, TypeInfo, ValueRef,
 };
 
-use super::{Items, StoreError, items};
+use super::{Items, StoreError, items, migrations};
 
 /// How long a write waits for another process's write to the same SQLite file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -293,7 +293,7 @@ impl Db {
         // A file does not go away between two uses.
         let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE).test_before_acquire(false);
         let writer = pool().max_connections(1).after_release(|connection, _| sound(connection)).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        migrations::sqlite().run(&writer).await?;
         let readers = pool().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -306,7 +306,7 @@ impl Db {
         let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).test_before_acquire(false);
         let pool = pool.before_acquire(|connection, meta| there(connection, meta.idle_for)).connect_with(options).await?;
-        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        migrations::postgres().run(&pool).await?;
         Ok(Self::Postgres(pool))
     }
 

@@ -19,6 +19,7 @@ pub mod groups;
 pub mod items;
 pub mod machines;
 pub mod marks;
+mod migrations;
 pub mod rollouts;
 pub mod tokens;
 pub mod turns;
