@@ -55,7 +55,7 @@ fn a_plain_machine() {
     -display none
     -machine q35
     -accel tcg,thread=multi
-    -cpu Nehalem-v1,+sha-ni
+    -cpu Nehalem-v1,model=28,stepping=10,+sha-ni
     -smp 1
     -m 2048M
     -drive if=pflash,unit=0,format=raw,readonly=on,file=/fw/code.fd
