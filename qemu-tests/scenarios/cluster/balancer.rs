@@ -25,8 +25,7 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
               no request fails for one that stops in order.",
     |bench| {
         let Some(haproxy) = haproxy()? else { bail!("HAProxy is not installed here: `make setup` does that for tests") };
-        let cluster = Cluster::form(bench, 3, 3)?;
-        cluster.make_images()?;
+        let cluster = Cluster::new(bench, 3, 3)?.with_images().formed(bench, 3)?;
         let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
         let balancer = one.guest();
         balancer.write_file("/root/haproxy.tar".into(), &haproxy)?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use qemu_tests::guest::Output;
 use qemu_tests::scenario::Bench;
@@ -21,9 +21,9 @@ pub(super) const REJOIN_SECS: u64 = 120;
 /// How long containers take to be made and started, in KVM seconds.
 pub(super) const SERVICE_SECS: u64 = 60;
 /// Between signs of life of etcd's leader, and without one until there is another. etcd's own 100 and 1000 are for machines that answer within
-/// milliseconds; emulated ones that share a core would elect leaders and do nothing else.
-const HEARTBEAT_MS: u32 = 500;
-const ELECTION_MS: u32 = 5000;
+/// milliseconds; emulated ones that share a core are ten times slower, and would elect leaders and do nothing else.
+const HEARTBEAT_MS: u32 = 1_000;
+const ELECTION_MS: u32 = 10_000;
 /// A voter that is dead for so long is replaced; a reboot of an emulated machine takes minutes.
 const REPLACE_AFTER: &str = "1h";
 
@@ -51,6 +51,7 @@ pub(super) struct Cluster {
     pub(super) server: UpdateServer,
     pub(super) switch: Switch,
     document: String,
+    images: bool,
     pub(super) machines: Vec<Arc<Vm>>,
 }
 
@@ -69,7 +70,13 @@ impl Cluster {
              replace_after: {replace_after}\n  swarm:\n    managers: 3\n    replace_after: never\n  update:\n    reboot-strategy: etcd-lock\n  \
              etcd2:\n    heartbeat_interval: {HEARTBEAT_MS}\n    election_timeout: {ELECTION_MS}\n"
         );
-        Ok(Self { server, switch: bench.switch(ports)?, document, machines: Vec::new() })
+        Ok(Self { server, switch: bench.switch(ports)?, document, images: false, machines: Vec::new() })
+    }
+
+    /// Machines make [`IMAGE`] before they join; there is no registry here. Afterwards it would take the time that leaders need for their signs
+    /// of life.
+    pub(super) fn with_images(self) -> Self {
+        Self { images: true, ..self }
     }
 
     /// One more machine, which is given the document.
@@ -104,6 +111,9 @@ impl Cluster {
             "mkdir -p /etc/systemd/network/10-switch.network.d && printf '[Route]\\nDestination=0.0.0.0/0\\nScope=link\\nMetric=1\\n' \
              > /etc/systemd/network/10-switch.network.d/route.conf",
         )?;
+        if self.images {
+            vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS)?;
+        }
         vm.plug_switch(self.switch.port(number)?)?;
         vm.guest().write_file("/etc/cluster.yaml".into(), self.document.as_bytes())?;
         vm.guest().check_for("cloud-config apply /etc/cluster.yaml", 20)?;
@@ -159,25 +169,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes [`IMAGE`] on every machine; there is no registry here.
-    pub(super) fn make_images(&self) -> anyhow::Result<()> {
-        std::thread::scope(|scope| {
-            let make = |vm: &'_ Arc<Vm>| vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS).map(drop);
-            let making: Vec<_> = self.machines.iter().map(|vm| scope.spawn(move || make(vm))).collect();
-            making.into_iter().try_for_each(joined)
-        })
-    }
-
     /// A service with two replicas behind the routing mesh, port 8080.
     pub(super) fn serve(&self) -> anyhow::Result<()> {
-        self.make_images()?;
-        self.first()?.guest().check_for(
+        ensure!(self.images, "the machines of this cluster have no image to serve with");
+        // While managers elect a leader the answer is that it takes too long, and a person asks again.
+        self.first()?.guest().wait_for(
             &format!(
-                "docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period 1s \
+                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period 1s \
                  --replicas-max-per-node 1 {IMAGE} /bin/sh -c {}",
                 shell_word(SERVE)
             ),
             SERVICE_SECS,
+            Output::success,
         )?;
         self.runs_twice(self.first()?, None, SERVICE_SECS)?;
         self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))

@@ -22,7 +22,7 @@ pub(crate) const FORMS: Scenario = Scenario::new(
     "three_machines_with_one_cloud_config_are_a_cluster",
     "Three machines with the same cloud-config become one etcd cluster and one Swarm, and a service stays up when one of them dies.",
     |bench| {
-        let cluster = Cluster::form(bench, 3, 3)?;
+        let cluster = Cluster::new(bench, 3, 3)?.with_images().formed(bench, 3)?;
         let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
         one.guest().check(&format!("{ETCDCTL} put promise kept"))?;
         let said = three.guest().check(&format!("{ETCDCTL} get promise --print-value-only"))?;

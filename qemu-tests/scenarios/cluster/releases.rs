@@ -42,7 +42,7 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
 
 /// Three machines of the first release, with the update server beside them.
 fn initial(bench: &Bench<'_>) -> anyhow::Result<Cluster> {
-    let mut cluster = Cluster::new(bench, 3, 3)?;
+    let mut cluster = Cluster::new(bench, 3, 3)?.with_images();
     cluster.server.publish(&bench.images().repository())?;
     cluster.join_all(bench, 3, &bench.images().release(INITIAL)?)?;
     bench.say("three machines have the same cloud-config");

@@ -34,8 +34,7 @@ pub(crate) const PLACED: Scenario = Scenario::new(
     "Services run only where 2 GB are free, only where a label says so, away from another, one on each machine; a stack's services talk over \
               machines and share a secret; an update of a service that fails is undone.",
     |bench| {
-        let cluster = Cluster::form(bench, 3, 3)?;
-        cluster.make_images()?;
+        let cluster = Cluster::new(bench, 3, 3)?.with_images().formed(bench, 3)?;
         let one = cluster.first()?.guest();
         let create = |name: &str, options: &str, command: &str| {
             let create = "docker service create --detach --no-resolve-image --stop-grace-period 1s";
