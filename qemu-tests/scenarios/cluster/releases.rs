@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -96,9 +96,12 @@ fn rolls(cluster: &Cluster, bench: &Bench<'_>) -> anyhow::Result<()> {
         Ok(states.iter().all(|(version, state)| version == UPDATED && state == "idle").then_some(()))
     })?;
     ensure!(most_away == 1, "{most_away} machines held the turn at a time");
-    let (good, bad) = client.stop();
-    bench.say(&format!("{good} requests were answered and {bad} were not"));
-    ensure!(good > 0 && bad == 0, "{good} requests were answered and {bad} were not");
+    let Answers { good, bad } = client.stop()?;
+    for (asked, why) in &bad {
+        bench.say(&format!("nobody answered {} s after the roll-out began: {why}", asked.as_secs()));
+    }
+    bench.say(&format!("{good} requests were answered and {} were not", bad.len()));
+    ensure!(good > 0 && bad.is_empty(), "{good} requests were answered and {} were not", bad.len());
     cluster.has_voters(3)
 }
 
@@ -154,41 +157,64 @@ pub(crate) const BAD_RELEASE: Scenario = Scenario::new(
 /// Somebody who wants to be answered: knows all machines, and goes on to the next one when one does not answer.
 struct Client {
     over: Arc<AtomicBool>,
-    good: Arc<AtomicU64>,
-    bad: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Answers>,
+}
+
+/// What became of the requests.
+#[derive(Default)]
+struct Answers {
+    good: u64,
+    /// When nobody answered, after the start, and what each machine did instead.
+    bad: Vec<(Duration, String)>,
 }
 
 impl Client {
     fn start(ports: Vec<u16>) -> Self {
-        let (over, good, bad) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let (ends, answered, failed) = (Arc::clone(&over), Arc::clone(&good), Arc::clone(&bad));
+        let over = Arc::<AtomicBool>::default();
+        let ends = Arc::clone(&over);
         let thread = std::thread::spawn(move || {
+            let (mut answers, begun) = (Answers::default(), Instant::now());
             while !ends.load(Ordering::SeqCst) {
-                let count = if ports.iter().any(|port| answers(*port).unwrap_or(false)) { &answered } else { &failed };
-                count.fetch_add(1, Ordering::SeqCst);
+                let asked = begun.elapsed();
+                match ask_each(&ports) {
+                    Ok(()) => answers.good += 1,
+                    Err(why) => answers.bad.push((asked, why)),
+                }
                 std::thread::sleep(REQUEST_EVERY);
             }
+            answers
         });
-        Self { over, good, bad, thread }
+        Self { over, thread }
     }
 
-    /// How many requests were answered, and how many were not.
-    fn stop(self) -> (u64, u64) {
+    fn stop(self) -> anyhow::Result<Answers> {
         self.over.store(true, Ordering::SeqCst);
-        // A thread that panicked has said so, and has counted nothing more.
-        let _ = self.thread.join();
-        (self.good.load(Ordering::SeqCst), self.bad.load(Ordering::SeqCst))
+        self.thread.join().map_err(|_| anyhow::anyhow!("whoever asked the service panicked"))
     }
 }
 
-/// Whether one machine answers one request.
-fn answers(port: u16) -> std::io::Result<bool> {
+/// One request, to one machine after the other until one answers; otherwise what each of them did.
+fn ask_each(ports: &[u16]) -> Result<(), String> {
+    let mut why = Vec::new();
+    for (number, port) in (1..).zip(ports) {
+        match answers(*port) {
+            Ok(()) => return Ok(()),
+            Err(error) => why.push(format!("vm{number}: {error}")),
+        }
+    }
+    Err(why.join(", "))
+}
+
+/// One request to one machine.
+fn answers(port: u16) -> std::io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, REQUEST_PATIENCE)?;
     stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(REQUEST_BYTES).read_to_end(&mut answer)?;
-    Ok(answer.starts_with(b"HTTP/1.0 200 ") && answer.ends_with(b"\n"))
+    if answer.starts_with(b"HTTP/1.0 200 ") && answer.ends_with(b"\n") {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("{} bytes that are no answer", answer.len())))
 }

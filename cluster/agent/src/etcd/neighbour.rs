@@ -79,7 +79,11 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 /// Asks the machine of another seat, with a [`client`].
 pub async fn ask(seat: &Seat, me: &Seat, client: &reqwest::Client) -> Neighbour {
     let answer = timeout(PATIENCE, async {
-        if is_fresh(&seat.peer_url).await? { Ok(Neighbour::Fresh) } else { members(&seat.peer_url, client).await.map(|all| judge(&all, me)) }
+        if is_fresh(&seat.peer_url).await? {
+            Ok(Neighbour::Fresh)
+        } else {
+            members(&seat.peer_url, client).await.map(|all| judge(&all, me))
+        }
     });
     match answer.await {
         Ok(Ok(said)) => said,

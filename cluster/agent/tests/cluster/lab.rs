@@ -4,7 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 
 /// How long anything may take; a busy machine is slow.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How much of each etcd's log a failure shows.
+const LINES: usize = 12;
 /// Time between two looks.
 pub const PACE: Duration = Duration::from_millis(200);
 
@@ -94,8 +96,8 @@ pub struct Board {
     size: usize,
     seats: Arc<Mutex<Vec<Seat>>>,
     pub away: Arc<Mutex<bool>>,
-    /// What the engines say, by the names of their machines: a failure tells of all.
-    said: Arc<Mutex<BTreeMap<String, Report>>>,
+    /// What the engines say and where their etcd writes, by the names of their machines: a failure tells of all.
+    said: Arc<Mutex<BTreeMap<String, (Report, PathBuf)>>>,
 }
 
 impl Rendezvous for Board {
@@ -135,7 +137,7 @@ impl Machine {
     pub fn boot(&mut self) {
         // What it said before it died is not true any more.
         self.report = Report::alone("etcd");
-        self.board.said.lock().unwrap().insert(self.ground.name.clone(), self.report.clone());
+        self.board.said.lock().unwrap().insert(self.ground.name.clone(), (self.report.clone(), self.process.log.clone()));
         let engine = self.engine();
         self.engine = Some(tokio::spawn(async move {
             let never = engine.run().await;
@@ -177,10 +179,8 @@ impl Machine {
             }
         });
         if reached.await.is_err() {
-            let log = std::fs::read_to_string(&self.process.log).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(12).collect();
-            let all: Vec<String> = self.board.said.lock().unwrap().iter().map(|(name, said)| format!("{name}: {:?}", said.last())).collect();
-            panic!("{} is {:?} and not {state}: {words}\n{}\n{}", self.ground.name, self.state(), all.join("\n"), tail.join("\n"));
+            let all: Vec<String> = self.board.said.lock().unwrap().iter().map(|(name, (said, log))| told(name, said, log)).collect();
+            panic!("{} is {:?} and not {state}: {words}\n{}", self.ground.name, self.state(), all.join("\n"));
         }
     }
 
@@ -219,6 +219,13 @@ impl Machine {
         names.sort();
         names
     }
+}
+
+/// What one machine says, and the last that its etcd wrote.
+fn told(name: &str, said: &Report, log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    format!("{name} says {:?}, and its etcd:\n{}", said.last(), lines[lines.len().saturating_sub(LINES)..].join("\n"))
 }
 
 /// The machines of one test.
