@@ -13,20 +13,25 @@ begun=$(date +%s)
 say() { printf '\n== [%s s] %s\n' "$(($(date +%s) - begun))" "$*"; }
 tell() { printf '   %s\n' "$*"; }
 
-say 'compiling the builder, the server and what goes into the image'
+mkdir -p "$demo"
+say 'compiling: the builder, the server, and beside them what goes into the image'
+scripts/programs.sh >"$demo/programs" &
+programs=$!
+trap 'kill $programs 2>/dev/null' EXIT
 cargo build --locked --quiet --package image-builder --package update-server
-SLIPWAY_PROGRAMS=$(scripts/programs.sh)
+say 'installing the Debian packages of both releases, while the rest is being compiled'
+# What cannot be had now is said by the build that needs it.
+{ "$builder" fetch image-builder/recipes/vm-initial.toml --install && "$builder" fetch image-builder/recipes/vm.toml --install; } || true
+wait "$programs"
+SLIPWAY_PROGRAMS=$(cat "$demo/programs")
 export SLIPWAY_PROGRAMS
 
-say 'building Slipway 1.0.0 from Debian packages, without the security updates of its suite'
+say 'building Slipway 1.0.0, without the security updates of its suite'
 scripts/image.sh vm-initial 1.0.0 "$out" releases/1.0.0
 image=$out/releases/1.0.0/slipway-vm-1.0.0.raw
 "$builder" verify "$image" --cert "$out/keys/public/secure-boot.crt"
 # A version is never used twice in a repository; in a demo it may be.
 rm -rf "$out/repository"
-say 'building 1.0.1 with them, and 1.0.2, whose Docker is broken on purpose; signing both as releases'
-scripts/releases.sh "$out" 1.0.1=vm 1.0.2=qemu-tests/recipes/docker-broken.toml
-"$builder" diff "$out/releases/1.0.0" "$out/releases/1.0.1" | head -n 12 || true
 
 end_of() {
     if [ -e "$demo/$1" ]; then
@@ -35,19 +40,18 @@ end_of() {
         sleep 1
     fi
 }
-mkdir -p "$demo"
+trap '[ $? -eq 0 ] || { end_of machine.pid; end_of server.pid; }' EXIT
 end_of machine.pid
 end_of server.pid
 rm -rf "$demo/data"
 [ -e "$demo/id" ] || ssh-keygen -q -t ed25519 -N '' -C 'slipway demo' -f "$demo/id"
 
-say 'starting the update server and publishing the releases'
+say 'starting the update server'
 (umask 077 && "$server" init --data "$demo/data" >"$demo/token")
 "$server" serve --data "$demo/data" --listen "127.0.0.1:$server_port" --base-url http://10.0.2.100:8080 >"$demo/server.log" 2>&1 </dev/null &
 echo $! >"$demo/server.pid"
 url=http://127.0.0.1:$server_port
 curl --silent --output /dev/null --retry 30 --retry-connrefused --retry-delay 1 "$url/health"
-"$builder" publish "$out/repository" --server "$url" --token-file "$demo/token"
 api() { # METHOD PATH [JSON]
     curl --silent --show-error --fail-with-body --request "$1" --header "Authorization: Bearer $(cat "$demo/token")" \
         --header 'Content-Type: application/json' ${3:+--data "$3"} "$url/api/v1/$2"
@@ -85,6 +89,15 @@ say 'booting 1.0.0: firmware, systemd-boot, UKI, dm-verity root (about a minute 
 machine=$!
 echo "$machine" >"$demo/machine.pid"
 
+# release VERSION=RECIPE: builds it, signs it and gives it to the server
+release() {
+    scripts/releases.sh "$out" "$1"
+    "$builder" publish "$out/repository" --server "$url" --token-file "$demo/token"
+}
+say 'meanwhile: building 1.0.1 with the security updates, signing it as a release and publishing it'
+release 1.0.1=vm
+"$builder" diff "$out/releases/1.0.0" "$out/releases/1.0.1" | head -n 12 || true
+
 login="ssh -i $demo/id -p $ssh_port -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 guest() { $login -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2 core@127.0.0.1 "$@" </dev/null; }
 give_up() {
@@ -104,6 +117,7 @@ wait_until() {
 }
 where() { guest '. /etc/os-release; echo "runs $IMAGE_VERSION from slot $(sed "s/.*slot=\(.\).*/\1/" /proc/cmdline), kernel $(uname -r)"'; }
 
+say 'waiting until 1.0.0 has booted'
 wait_until 400 'the first boot' guest docker info
 tell "$(where)"
 tell "$(guest hostname; guest sudo cloud-config detect | head -n 1)"
@@ -138,7 +152,9 @@ follow 400 'idle'
 tell "committed: $(guest sudo grep ^default /boot/loader/loader.conf)"
 tell "the note in the Docker volume: $(guest sudo cat /var/lib/docker/volumes/keepsake/_data/note)"
 
-say 'rolling out 1.0.2, whose Docker does not start: the machine tries it once and comes back'
+say 'building and publishing 1.0.2, whose Docker is broken on purpose'
+release 1.0.2=qemu-tests/recipes/docker-broken.toml
+say 'rolling out 1.0.2: the machine tries it once and comes back'
 api POST groups/stable/rollouts '{"version":"1.0.2","move-channel":true,"ramp":"0s:100"}' >/dev/null
 boot=$(boot_id)
 guest sudo updater check || true

@@ -121,6 +121,7 @@ impl Node {
 
     /// Writes the wish, and waits until the leader has seen to it.
     async fn ask(&self, store: &Store, node: &NodeId, wish: Leave) -> Result<(), Reason> {
+        let patience = if wish == Leave::Asked { self.pace.part } else { self.pace.acknowledge };
         let begun = Instant::now();
         loop {
             let now = store.leave(node).await?;
@@ -129,10 +130,10 @@ impl Node {
                 (wish, now) if now != Some(wish) => drop(store.set_leave(node, now, Some(wish)).await?),
                 _ => {}
             }
-            if begun.elapsed() >= self.pace.acknowledge {
+            if begun.elapsed() >= patience {
                 return Err(Reason(format!(
                     "the swarm's leader has not seen to node {node} for {} s; is cluster-agent running there?",
-                    self.pace.acknowledge.as_secs()
+                    patience.as_secs()
                 )));
             }
             tokio::time::sleep(self.pace.again).await;

@@ -115,6 +115,10 @@ impl Node {
 /// A manager that is to be has come by then, or will not come: joining takes seconds, and Docker itself gives up after twenty.
 pub const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 
+/// A node with the last running task of a service keeps it for so long before it is drained all the same: a service that never gets
+/// well must not keep a machine from its updates.
+pub const ALONE_PATIENCE: Duration = Duration::from_secs(240);
+
 /// Everything the keeper looks at.
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -138,6 +142,10 @@ pub struct Observed {
     pub voters: BTreeSet<String>,
     /// Nodes that reboot.
     pub leaving: BTreeMap<NodeId, Leave>,
+    /// How long nodes ask to be drained, as far as this leader has seen.
+    pub asked_for: BTreeMap<NodeId, Duration>,
+    /// Services that would go away with a node that asks to be drained.
+    pub alone: BTreeMap<NodeId, BTreeSet<String>>,
     /// What joiners read.
     pub stored: Option<Join>,
     /// The tokens that joiners read are those of the swarm.
@@ -169,6 +177,14 @@ impl Observed {
     #[must_use]
     pub fn awaits_a_node(&self) -> bool {
         self.machines.keys().any(|machine| !self.nodes.iter().any(|node| self.owner(node) == Some(machine)))
+    }
+
+    /// The services for whose sake a node is not drained yet: they run nowhere else, and may soon.
+    #[must_use]
+    pub fn kept_by(&self, node: &NodeId) -> Option<&BTreeSet<String>> {
+        let fresh = self.asked_for.get(node).is_none_or(|asked| *asked < ALONE_PATIENCE);
+        let drained = self.node(node).is_none_or(|node| node.availability == Availability::Drain);
+        self.alone.get(node).filter(|_| fresh && !drained)
     }
 
     /// A node by its name.

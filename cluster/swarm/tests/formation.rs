@@ -283,13 +283,33 @@ async fn a_node_is_drained_before_a_reboot_and_gets_tasks_after_it() {
 }
 
 #[tokio::test]
+async fn a_node_is_drained_when_what_it_runs_also_runs_elsewhere() {
+    let Some(mut cluster) = Cluster::new().await else { return };
+    for number in 1..=3 {
+        cluster.add(number).await;
+    }
+    cluster.stands(3, 3).await;
+    let node = cluster.world.lock().engines["m2"].swarm.clone().unwrap().1;
+    cluster.world.lock().alone = Some(node);
+    let quick = Pace { part: Duration::from_secs(1), ..support::pace() };
+    let impatient = Node::with(cluster.etcd.access.clone(), "m2", cluster.hosts["m2"].docker.engine.clone(), quick);
+    let reason = impatient.drain().await.unwrap_err().to_string();
+    assert!(reason.contains("leader has not seen"), "{reason}");
+    assert_eq!(cluster.world.nodes()["m2"].spec["Availability"], "active");
+    cluster.world.lock().alone = None;
+    cluster.node("m2").drain().await.unwrap();
+    assert_eq!(cluster.world.nodes()["m2"].spec["Availability"], "drain");
+}
+
+#[tokio::test]
 async fn tasks_that_do_not_end_and_a_leader_that_does_not_answer_stop_a_reboot() {
     let Some(mut cluster) = Cluster::new().await else { return };
     for number in 1..=3 {
         cluster.add(number).await;
     }
     cluster.stands(3, 3).await;
-    let quick = Pace { drain: Duration::from_millis(200), acknowledge: Duration::from_millis(500), ..support::pace() };
+    let soon = Duration::from_millis(500);
+    let quick = Pace { drain: Duration::from_millis(200), part: soon, acknowledge: soon, ..support::pace() };
     let impatient = Node::with(cluster.etcd.access.clone(), "m2", cluster.hosts["m2"].docker.engine.clone(), quick);
     cluster.node("m2").drain().await.unwrap();
     cluster.world.lock().engines.get_mut("m2").unwrap().tasks = 1;

@@ -84,6 +84,17 @@ pub fn load(recipe: &Path, lock_file: &Path) -> anyhow::Result<(Recipe, Lock)> {
     Ok((recipe, lock))
 }
 
+/// Does beforehand what a build takes from recipe and lock alone: unpacks the tools, installs and configures the packages. They have to be
+/// in the store.
+///
+/// # Errors
+/// A package is not in the store, or does not install.
+pub fn prepare(recipe: &Recipe, lock: &Lock, store: &Store, progress: &Progress) -> anyhow::Result<()> {
+    base::tools(lock, store, progress)?;
+    base::base(recipe, lock, store, progress)?;
+    Ok(())
+}
+
 /// Builds an image. Results appear in the output folder under their final names only when they are complete.
 pub fn build(options: &Options<'_>, store: &Store, progress: &Progress) -> anyhow::Result<Built> {
     check_version(options.version)?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Ui;
 use super::archive_args::ArchiveArgs;
+use crate::build;
 use crate::lock::{self, Lock, lock_path};
 use crate::progress::bytes;
 use crate::recipe;
@@ -14,7 +15,9 @@ use crate::store::Store;
 
 const EXAMPLES: &str = "Examples:
   image-builder fetch recipes/vm.toml
-      download what recipes/vm.lock names; builds then need no network";
+      download what recipes/vm.lock names; builds then need no network
+  image-builder fetch recipes/vm.toml --install
+      install it as well, while Slipway's own programs are still being compiled";
 
 /// Downloads and checks everything that the lock of a recipe names.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,9 @@ const EXAMPLES: &str = "Examples:
 pub struct Args {
     /// The recipe; its lock lies beside it.
     recipe: PathBuf,
+    /// Installs and configures the packages as well, so that builds only put the image together.
+    #[arg(long)]
+    install: bool,
     #[command(flatten)]
     archives: ArchiveArgs,
 }
@@ -41,6 +47,9 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let store = Store::open(None)?;
     let fetched = lock::fetch(&lock, &store, &args.archives.options(), &ui.progress)?;
     let packages = lock::verify_blobs(&lock, &store, &ui.progress)?.len();
+    if args.install {
+        build::prepare(&recipe, &lock, &store, &ui.progress)?;
+    }
     if ui.json {
         ui.data(&Report { packages, downloaded_packages: fetched.packages, downloaded_bytes: fetched.bytes })?;
     } else {

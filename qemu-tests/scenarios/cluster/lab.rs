@@ -36,6 +36,9 @@ const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-ac
      sort -u) | docker import - ";
 /// Where the service with two replicas answers on every machine.
 pub(super) const WEB: u16 = 8080;
+/// A task goes on answering for so long after it was told to stop: until every machine has heard that it goes, connections are still sent to
+/// it. Docker itself waits two seconds for that, which emulated machines are too slow for. The shell of [`SERVE`] leaves a stop unheard.
+const GOODBYE: &str = "30s";
 /// Says which container answers. The whole request is read first: a connection that ends with something unread is reset.
 pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
      'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
@@ -175,7 +178,7 @@ impl Cluster {
         // While managers elect a leader the answer is that it takes too long, and a person asks again.
         self.first()?.guest().wait_for(
             &format!(
-                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period 1s \
+                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period {GOODBYE} \
                  --replicas-max-per-node 1 {IMAGE} /bin/sh -c {}",
                 shell_word(SERVE)
             ),

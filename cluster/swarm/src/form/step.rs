@@ -32,8 +32,10 @@ pub struct Pace {
     pub follow: Duration,
     /// How long a node that was a manager may take to be one again before it counts as demoted.
     pub settle: Duration,
-    /// How long the leader may take to see to a drain.
+    /// How long the leader may take to give tasks to a node again.
     pub acknowledge: Duration,
+    /// How long the leader may take until a node is drained; longer than [`crate::view::ALONE_PATIENCE`].
+    pub part: Duration,
     /// How long tasks may take to end when the node is drained.
     pub drain: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for Pace {
             follow: seconds(60),
             settle: seconds(60),
             acknowledge: seconds(60),
+            part: seconds(300),
             drain: seconds(300),
         }
     }

@@ -1,11 +1,12 @@
 //! Looking at the swarm, and doing what was decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::form::step::StepError;
+use crate::keeper::alone::alone;
 use crate::keeper::{Action, decide};
 use crate::labels;
 use crate::plan::Plan;
@@ -23,6 +24,10 @@ const REBOOT: &str = "reboot";
 pub struct Keeper {
     /// Since when nodes are down, as far as this machine has seen; a new leader counts from the beginning.
     down_since: BTreeMap<NodeId, Instant>,
+    /// Since when nodes ask to be drained; likewise.
+    asked_since: BTreeMap<NodeId, Instant>,
+    /// Those of them of which the journal says already why they wait.
+    told: BTreeSet<NodeId>,
 }
 
 impl Keeper {
@@ -36,11 +41,15 @@ impl Keeper {
         let leads = nodes.iter().any(|node| node.id == *me && node.vote.as_ref().is_some_and(|vote| vote.leader));
         if !leads {
             self.down_since.clear();
+            self.asked_since.clear();
             return Ok(None);
         }
         // The nodes first: a mark of ours that is seen on one of them had its wish in etcd before.
         let swarm = engine.swarm().await?;
         let machines = store.machines().await?;
+        let leaving = store.leaving().await?;
+        let asks = self.remember_asking(&leaving);
+        let alone = if asks { alone(&nodes, &engine.services().await?, &engine.tasks().await?) } else { BTreeMap::new() };
         let observed = Observed {
             me: me.clone(),
             cluster: swarm.cluster.clone(),
@@ -51,14 +60,40 @@ impl Keeper {
             members: store.members().await?,
             voters: store.voters(&machines).await?,
             machines,
-            leaving: store.leaving().await?,
+            asked_for: self.asked_since.iter().map(|(node, since)| (node.clone(), since.elapsed())).collect(),
+            alone,
+            leaving,
             stored: store.join().await?,
             tokens_agree: tokens_agree(store, &swarm).await?,
         };
+        self.tell_kept(&observed);
         let Some(action) = decide(&observed) else { return Ok(None) };
         tracing::info!("{action}");
         act(engine, store, &observed, &swarm, &action).await?;
         Ok(Some(action))
+    }
+
+    /// Whether any node asks to be drained.
+    fn remember_asking(&mut self, leaving: &BTreeMap<NodeId, Leave>) -> bool {
+        let asks = |node: &NodeId| leaving.get(node) == Some(&Leave::Asked);
+        self.asked_since.retain(|node, _| asks(node));
+        for node in leaving.keys().filter(|node| asks(node)) {
+            self.asked_since.entry(node.clone()).or_insert_with(Instant::now);
+        }
+        !self.asked_since.is_empty()
+    }
+
+    /// Says once why a node waits that asks to be drained.
+    fn tell_kept(&mut self, observed: &Observed) {
+        self.told.retain(|node| self.asked_since.contains_key(node));
+        for node in self.asked_since.keys() {
+            if let Some(services) = observed.kept_by(node)
+                && self.told.insert(node.clone())
+            {
+                let services = services.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                tracing::info!("node {node} is not drained yet, because nothing else runs of: {services}; see `docker service ps`");
+            }
+        }
     }
 
     fn remember(&mut self, nodes: &[Node]) {

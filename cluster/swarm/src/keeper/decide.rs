@@ -97,6 +97,7 @@ fn reboots(observed: &Observed) -> Option<Action> {
         let drained = node.availability == Availability::Drain;
         match leave {
             Leave::Asked if drained => return Some(Action::Acknowledge(id.clone())),
+            Leave::Asked if observed.kept_by(id).is_some() => {}
             Leave::Asked => return Some(Action::Drain(id.clone())),
             // Whoever has made it active since then has a reason.
             Leave::Drained => {}

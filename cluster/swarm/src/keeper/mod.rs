@@ -1,6 +1,7 @@
 //! What the leader of the swarm does to keep it whole: [`decide`] says the next thing to do, [`act`] does it.
 
 pub mod act;
+pub mod alone;
 pub mod decide;
 pub mod managers;
 #[cfg(test)]

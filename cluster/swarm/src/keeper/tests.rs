@@ -11,7 +11,7 @@ use super::{Action, Why, decide};
 use crate::labels;
 use crate::plan::Wish;
 use crate::record::{Join, Leave, Member, Standing};
-use crate::view::{Availability, JOIN_PATIENCE, Node, NodeId, Observed, Role, State, Vote};
+use crate::view::{ALONE_PATIENCE, Availability, JOIN_PATIENCE, Node, NodeId, Observed, Role, State, Vote};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,6 +32,8 @@ fn swarm(nodes: usize, managers: usize) -> Observed {
         members: BTreeMap::new(),
         voters: BTreeSet::new(),
         leaving: BTreeMap::new(),
+        asked_for: BTreeMap::new(),
+        alone: BTreeMap::new(),
         stored: None,
         tokens_agree: true,
     };
@@ -324,6 +326,28 @@ fn a_reboot_drains_and_brings_back() {
     assert!(observed.nodes[1].labels.contains_key(labels::DRAINED));
     observed.leaving.insert(id(1), Leave::Back);
     check(observed, &[Action::Undrain(id(1)), Action::Forget(id(1))]);
+}
+
+#[test]
+fn what_runs_nowhere_else_is_waited_for_and_not_for_ever() {
+    let mut observed = swarm(3, 3);
+    observed.leaving.insert(id(1), Leave::Asked);
+    observed.alone.insert(id(1), BTreeSet::from(["web".to_owned()]));
+    check(observed.clone(), &[]);
+    observed.asked_for.insert(id(1), ALONE_PATIENCE - Duration::from_secs(1));
+    check(observed.clone(), &[]);
+    // Others do not wait for it.
+    let mut both = observed.clone();
+    both.leaving.insert(id(2), Leave::Asked);
+    check(both, &[Action::Drain(id(2)), Action::Acknowledge(id(2))]);
+    let drains = [Action::Drain(id(1)), Action::Acknowledge(id(1))];
+    check(Observed { alone: BTreeMap::new(), ..observed.clone() }, &drains);
+    observed.asked_for.insert(id(1), ALONE_PATIENCE);
+    check(observed.clone(), &drains);
+    // A person drained it: there is nothing to keep any more.
+    observed.asked_for.clear();
+    observed.nodes[1].availability = Availability::Drain;
+    check(observed, &[Action::Acknowledge(id(1))]);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Inner {
     pub swarms: BTreeMap<String, BTreeMap<String, Node>>,
     /// What each machine's engine is in: a swarm and a node.
     pub engines: BTreeMap<String, Daemon>,
+    /// The only node on which the service `web` runs, which wants two replicas; without it there is no service.
+    pub alone: Option<String>,
     counter: u64,
 }
 
@@ -118,6 +120,8 @@ impl World {
             .route("/nodes/{id}/update", post(update))
             .route("/nodes/{id}", delete(remove))
             .route("/containers/json", get(containers))
+            .route("/services", get(services))
+            .route("/tasks", get(tasks))
             .with_state(here);
         let task = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
         Docker { engine: Engine::at(socket), task, _directory: directory }
@@ -423,4 +427,20 @@ async fn containers(State(here): State<Here>, method: Method, uri: Uri) -> Answe
     assert!(uri.query().unwrap_or_default().contains("com.docker.swarm.task.id"), "all containers were listed");
     let tasks = here.world.lock().engines[&here.machine].tasks;
     answer(failure, Json((0..tasks).map(|number| json!({"Id": format!("c{number}")})).collect::<Vec<_>>()))
+}
+
+async fn services(State(here): State<Here>, method: Method, uri: Uri) -> Answer {
+    let failure = here.call(&method, &uri)?;
+    let inner = here.world.lock();
+    here.managed(&inner)?;
+    let web = json!({"ID": "s", "Spec": {"Name": "web", "Mode": {"Replicated": {"Replicas": 2}}}});
+    answer(failure, Json(inner.alone.iter().map(|_| web.clone()).collect::<Vec<_>>()))
+}
+
+async fn tasks(State(here): State<Here>, method: Method, uri: Uri) -> Answer {
+    let failure = here.call(&method, &uri)?;
+    let inner = here.world.lock();
+    here.managed(&inner)?;
+    let task = |node| json!({"ServiceID": "s", "NodeID": node, "DesiredState": "running", "Status": {"State": "running"}});
+    answer(failure, Json(inner.alone.iter().map(task).collect::<Vec<_>>()))
 }

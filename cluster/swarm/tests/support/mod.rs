@@ -20,6 +20,7 @@ pub fn pace() -> Pace {
         follow: Duration::from_secs(2),
         settle: Duration::ZERO,
         acknowledge: Duration::from_secs(60),
+        part: Duration::from_secs(60),
         drain: Duration::from_secs(60),
     }
 }

@@ -13,8 +13,8 @@ use crate::history::{Entry, What};
 
 /// Wait before a turn that was refused is asked for again, the first time; doubled with each further refusal.
 pub(super) const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// Longest such wait.
-pub(super) const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
+/// Longest such wait: short beside the reboot of the machine before, so that a cluster is not idle for long between two turns.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(2 * 60);
 /// How often it is looked, while the question is under way, whether the reboot is still wanted.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 

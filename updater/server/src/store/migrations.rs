@@ -44,7 +44,33 @@ fn migrator(steps: &[Step]) -> Migrator {
 mod tests {
     use std::path::Path;
 
+    use sqlx::migrate::MigrateError;
+    use sqlx::sqlite::SqlitePoolOptions;
+
     use super::*;
+
+    /// The beginning of each released step's SHA-384, by `sha384sum`: what servers that are in use have written into their databases.
+    const RELEASED_SQLITE: &[&str] = &["cd4406fa82eb4052", "4ae52f06fbc35ebc", "a0f70870f6005619", "666421babe92ac04"];
+    const RELEASED_POSTGRES: &[&str] = &["fd3c62d39870b75e", "4ae52f06fbc35ebc", "9fed4c4cc82acedb", "597c4306f5513735", "666421babe92ac04"];
+
+    #[test]
+    fn a_released_step_stays_as_it_is() {
+        for (migrator, released) in [(sqlite(), RELEASED_SQLITE), (postgres(), RELEASED_POSTGRES)] {
+            let sums: Vec<_> = migrator.iter().map(|step| hex::encode(&step.checksum[..8])).collect();
+            assert_eq!(sums, released, "a database in use would be refused; write a new step instead");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_of_an_earlier_server_is_brought_up_to_date_and_another_one_is_refused() {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        migrator(&SQLITE[..2]).run(&pool).await.unwrap();
+        sqlite().run(&pool).await.unwrap();
+        let steps: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&pool).await.unwrap();
+        assert_eq!(usize::try_from(steps).unwrap(), SQLITE.len());
+        let changed = migrator(&[(1, "first", "CREATE TABLE other (id INTEGER)")]).run(&pool).await;
+        assert!(matches!(changed, Err(MigrateError::VersionMismatch(1) | MigrateError::VersionMissing(_))), "{changed:?}");
+    }
 
     #[test]
     fn every_file_is_a_step() {
