@@ -16,6 +16,7 @@ export SLIPWAY_PROGRAMS
 say 'building Slipway 1.0.0 and its next release'
 mkdir -p "$out"
 own "$out"
+as_builder scripts/image.sh vm 1.0.0 "$out"
 as_builder scripts/image.sh vm-initial 1.0.0 "$out" releases/1.0.0
 rm -rf "$out/repository"
 as_builder scripts/releases.sh "$out" 1.0.1=vm
