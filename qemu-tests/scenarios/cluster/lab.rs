@@ -39,10 +39,6 @@ pub(super) const WEB: u16 = 8080;
 /// A task goes on answering for so long after it was told to stop: until every machine has heard that it goes, connections are still sent to
 /// it. Docker itself waits two seconds for that, which emulated machines are too slow for. The shell of [`SERVE`] leaves a stop unheard.
 const GOODBYE: &str = "30s";
-/// A task gets connections only when it has answered once: until its program listens, an emulated machine takes half a minute. Afterwards it
-/// is asked rarely, because each question is a process.
-const HEALTHY: &str = "--health-start-period 10m --health-start-interval 5s --health-interval 2m --health-timeout 1m --health-retries 5 \
-     --health-cmd 'curl --silent --fail --output /dev/null http://127.0.0.1:8080/'";
 /// Says which container answers. The whole request is read first: a connection that ends with something unread is reset.
 pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
      'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
@@ -182,7 +178,7 @@ impl Cluster {
         // While managers elect a leader the answer is that it takes too long, and a person asks again.
         self.first()?.guest().wait_for(
             &format!(
-                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period {GOODBYE} {HEALTHY} \
+                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period {GOODBYE} \
                  --replicas-max-per-node 1 {IMAGE} /bin/sh -c {}",
                 shell_word(SERVE)
             ),
