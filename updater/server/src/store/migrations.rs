@@ -51,7 +51,8 @@ mod tests {
 
     /// The beginning of each released step's SHA-384, by `sha384sum`: what servers that are in use have written into their databases.
     const RELEASED_SQLITE: &[&str] = &["cd4406fa82eb4052", "4ae52f06fbc35ebc", "a0f70870f6005619", "666421babe92ac04"];
-    const RELEASED_POSTGRES: &[&str] = &["fd3c62d39870b75e", "4ae52f06fbc35ebc", "9fed4c4cc82acedb", "597c4306f5513735", "666421babe92ac04"];
+    const RELEASED_POSTGRES: &[&str] =
+        &["fd3c62d39870b75e", "4ae52f06fbc35ebc", "9fed4c4cc82acedb", "597c4306f5513735", "666421babe92ac04"];
 
     #[test]
     fn a_released_step_stays_as_it_is() {
