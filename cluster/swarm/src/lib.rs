@@ -2,7 +2,7 @@
 //!
 //! One machine starts the swarm and writes into etcd how to join it; the others join. The leader of the swarm keeps it whole:
 //! an odd number of managers, no seats of machines that are gone, labels that follow the configuration. What is decided is pure
-//! ([`form::decide`], [`keeper::decide`]); what is done is one small step, after which everything is looked at again.
+//! ([`form::decide()`], [`keeper::decide()`]); what is done is one small step, after which everything is looked at again.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! How a machine gets into the swarm: [`decide`] says the next step, [`step`] takes it.
+//! How a machine gets into the swarm: [`decide()`] says the next step, [`step`] takes it.
 
 pub mod decide;
 pub mod role;

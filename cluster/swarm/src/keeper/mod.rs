@@ -1,4 +1,4 @@
-//! What the leader of the swarm does to keep it whole: [`decide`] says the next thing to do, [`act`] does it.
+//! What the leader of the swarm does to keep it whole: [`decide()`] says the next thing to do, [`act`] does it.
 
 pub mod act;
 pub mod alone;

@@ -51,7 +51,7 @@ pub struct Args {
     /// Who may make new discovery addresses, by which the machines of a cluster find each other.
     #[arg(long, value_enum, default_value_t = discovery::Access::Open)]
     discovery: discovery::Access,
-    /// What new discovery addresses begin with, e.g. https://updates.example.com/discovery; without it, what --base-url says.
+    /// What new discovery addresses begin with, e.g. `https://updates.example.com/discovery`; without it, what --base-url says.
     #[arg(long, value_name = "URL", value_parser = discovery_url)]
     discovery_url: Option<String>,
     /// How long a discovery address is kept after it was last asked for, e.g. 7d, or `never` for no end.
