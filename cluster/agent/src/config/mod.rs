@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`read`] | the files, one over the other, and what is wrong with them |
+//! | [`mod@read`] | the files, one over the other, and what is wrong with them |
 //!
 //! **Every key of every section has a default**, so that each file makes sense alone and can be checked alone, with its own lines.
 //! What belongs together is checked when all files are read ([`Config::check`]).
