@@ -6,25 +6,39 @@
 set -eu
 cd "$(dirname "$0")/.."
 out=out demo=out/demo
-builder=target/debug/image-builder server=target/debug/update-server
+target=x86_64-unknown-linux-gnu
+compiled=target/programs/$target/demo
+builder=$compiled/image-builder server=$compiled/update-server
 ssh_port=${DEMO_SSH_PORT:-2222} server_port=${DEMO_SERVER_PORT:-8080}
 begun=$(date +%s)
 
 say() { printf '\n== [%s s] %s\n' "$(($(date +%s) - begun))" "$*"; }
 tell() { printf '   %s\n' "$*"; }
 
-mkdir -p "$demo"
-say 'compiling: the builder, the server, and beside them what goes into the image'
-scripts/programs.sh >"$demo/programs" &
-programs=$!
-trap 'kill $programs 2>/dev/null' EXIT
-cargo build --locked --quiet --package image-builder --package update-server
-say 'installing the Debian packages of both releases, while the rest is being compiled'
+# compile PROGRAM...: becomes the compiler. All packages are always named, and so a library that several programs use is compiled once.
+compile() {
+    exec env RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --quiet --profile demo --target "$target" --target-dir target/programs \
+        --package image-builder --package update-server --package cloud-config --package cluster-agent --package updater \
+        $(printf -- '--bin %s ' "$@")
+}
+
+mkdir -p "$demo/bin"
+say 'compiling the image builder'
+(compile image-builder)
+say 'compiling what goes into the image, and meanwhile installing the Debian packages of both releases'
 # What cannot be had now is said by the build that needs it.
-{ "$builder" fetch image-builder/recipes/vm-initial.toml --install && "$builder" fetch image-builder/recipes/vm.toml --install; } || true
-wait "$programs"
-SLIPWAY_PROGRAMS=$(cat "$demo/programs")
-export SLIPWAY_PROGRAMS
+{ "$builder" fetch image-builder/recipes/vm-initial.toml --install && "$builder" fetch image-builder/recipes/vm.toml --install; } &
+packages=$!
+trap 'kill $packages 2>/dev/null' EXIT
+(compile cloud-config cluster-agent updater)
+for program in cloud-config cluster-agent updater; do install --compare "$compiled/$program" "$demo/bin/$program"; done
+wait "$packages" || true
+export SLIPWAY_PROGRAMS="$PWD/$demo/bin" SLIPWAY_BUILDER="$builder"
+
+say 'compiling the update server, in the background'
+(compile update-server) >"$demo/compiling.log" 2>&1 &
+compiling=$!
+trap 'kill $compiling 2>/dev/null' EXIT
 
 say 'building Slipway 1.0.0, without the security updates of its suite'
 scripts/image.sh vm-initial 1.0.0 "$out" releases/1.0.0
@@ -40,23 +54,11 @@ end_of() {
         sleep 1
     fi
 }
-trap '[ $? -eq 0 ] || { end_of machine.pid; end_of server.pid; }' EXIT
+trap '[ $? -eq 0 ] || { kill $compiling 2>/dev/null; end_of machine.pid; end_of server.pid; }' EXIT
 end_of machine.pid
 end_of server.pid
 rm -rf "$demo/data"
 [ -e "$demo/id" ] || ssh-keygen -q -t ed25519 -N '' -C 'slipway demo' -f "$demo/id"
-
-say 'starting the update server'
-(umask 077 && "$server" init --data "$demo/data" >"$demo/token")
-"$server" serve --data "$demo/data" --listen "127.0.0.1:$server_port" --base-url http://10.0.2.100:8080 >"$demo/server.log" 2>&1 </dev/null &
-echo $! >"$demo/server.pid"
-url=http://127.0.0.1:$server_port
-curl --silent --output /dev/null --retry 30 --retry-connrefused --retry-delay 1 "$url/health"
-api() { # METHOD PATH [JSON]
-    curl --silent --show-error --fail-with-body --request "$1" --header "Authorization: Bearer $(cat "$demo/token")" \
-        --header 'Content-Type: application/json' ${3:+--data "$3"} "$url/api/v1/$2"
-}
-api PUT groups/stable '{"channel":"stable"}' >/dev/null
 
 say 'what the machine shall be: out/demo/cloud-config.yaml, checked before anything boots with it'
 cat >"$demo/cloud-config.yaml" <<YAML
@@ -89,14 +91,27 @@ say 'booting 1.0.0: firmware, systemd-boot, UKI, dm-verity root (about a minute 
 machine=$!
 echo "$machine" >"$demo/machine.pid"
 
-# release VERSION=RECIPE: builds it, signs it and gives it to the server
-release() {
-    scripts/releases.sh "$out" "$1"
-    "$builder" publish "$out/repository" --server "$url" --token-file "$demo/token"
-}
-say 'meanwhile: building 1.0.1 with the security updates, signing it as a release and publishing it'
-release 1.0.1=vm
+say 'meanwhile: building 1.0.1 with the security updates and signing it as a release'
+scripts/releases.sh "$out" 1.0.1=vm
 "$builder" diff "$out/releases/1.0.0" "$out/releases/1.0.1" | head -n 12 || true
+
+if ! wait "$compiling"; then
+    cat "$demo/compiling.log" >&2
+    exit 1
+fi
+say 'starting the update server and publishing 1.0.1 there'
+(umask 077 && "$server" init --data "$demo/data" >"$demo/token")
+"$server" serve --data "$demo/data" --listen "127.0.0.1:$server_port" --base-url http://10.0.2.100:8080 >"$demo/server.log" 2>&1 </dev/null &
+echo $! >"$demo/server.pid"
+url=http://127.0.0.1:$server_port
+curl --silent --output /dev/null --retry 30 --retry-connrefused --retry-delay 1 "$url/health"
+api() { # METHOD PATH [JSON]
+    curl --silent --show-error --fail-with-body --request "$1" --header "Authorization: Bearer $(cat "$demo/token")" \
+        --header 'Content-Type: application/json' ${3:+--data "$3"} "$url/api/v1/$2"
+}
+api PUT groups/stable '{"channel":"stable"}' >/dev/null
+publish() { "$builder" publish "$out/repository" --server "$url" --token-file "$demo/token"; }
+publish
 
 login="ssh -i $demo/id -p $ssh_port -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 guest() { $login -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2 core@127.0.0.1 "$@" </dev/null; }
@@ -153,7 +168,8 @@ tell "committed: $(guest sudo grep ^default /boot/loader/loader.conf)"
 tell "the note in the Docker volume: $(guest sudo cat /var/lib/docker/volumes/keepsake/_data/note)"
 
 say 'building and publishing 1.0.2, whose Docker is broken on purpose'
-release 1.0.2=qemu-tests/recipes/docker-broken.toml
+scripts/releases.sh "$out" 1.0.2=qemu-tests/recipes/docker-broken.toml
+publish
 say 'rolling out 1.0.2: the machine tries it once and comes back'
 api POST groups/stable/rollouts '{"version":"1.0.2","move-channel":true,"ramp":"0s:100"}' >/dev/null
 boot=$(boot_id)

@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 recipe=$1 version=$2 out=$3
-builder=target/debug/image-builder
+builder=${SLIPWAY_BUILDER:-target/debug/image-builder}
 
 case $recipe in
 */*) lock=image-builder/recipes/vm.lock ;; # what tests add to `vm` needs no other packages

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 out=$1
 shift
-builder=target/debug/image-builder
+builder=${SLIPWAY_BUILDER:-target/debug/image-builder}
 
 for pair in "$@"; do
     version=${pair%%=*} recipe=${pair#*=}
