@@ -1,10 +1,12 @@
 //! A load balancer that follows the cluster.
 
 use anyhow::{bail, ensure};
+use camino::Utf8Path;
 use qemu_tests::budget::Need;
 use qemu_tests::scenario::{Scenario, When};
 use qemu_tests::vm::Vm;
 
+use super::archive;
 use super::lab::{Cluster, FORM_SECS, IMAGE, SERVE, SERVICE_SECS, shell_word};
 
 /// The example that the documentation gives to people.
@@ -14,6 +16,7 @@ const EXAMPLE: [(&str, &str); 4] = [
     ("/etc/systemd/system/haproxy.service", include_str!("../../../cluster/render/examples/haproxy/haproxy.service")),
     ("/etc/systemd/system/haproxy.path", include_str!("../../../cluster/render/examples/haproxy/haproxy.path")),
 ];
+const HAPROXY: &str = "/usr/sbin/haproxy";
 /// How long until the balancer knows what came or went; a dead machine's lease takes half a minute to end. In KVM seconds.
 const FOLLOW_SECS: u64 = 60;
 /// Requests of one look: with two backends, each gets half of them.
@@ -24,12 +27,13 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
     "HAProxy on one machine serves what containers on all machines announce: it follows those that start, stop or lose their machine, and \
               no request fails for one that stops in order.",
     |bench| {
-        let Some(haproxy) = haproxy()? else { bail!("HAProxy is not installed here: `make setup` does that for tests") };
-        let cluster = Cluster::new(bench, 3, 3)?.with_images().formed(bench, 3)?;
+        ensure!(Utf8Path::new(HAPROXY).exists(), "HAProxy is not installed here: `make setup` does that for tests");
+        let haproxy = archive::of(&[HAPROXY.into()])?;
+        let cluster = Cluster::new(bench, 3, 3)?.with_image()?.formed(bench, 3)?;
         let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
         let balancer = one.guest();
-        balancer.write_file("/root/haproxy.tar".into(), &haproxy)?;
-        balancer.check_for("docker import /root/haproxy.tar slipway-test/haproxy && rm /root/haproxy.tar", SERVICE_SECS)?;
+        balancer.write_file("/root/haproxy.tar.gz".into(), &haproxy)?;
+        balancer.check_for("docker import /root/haproxy.tar.gz slipway-test/haproxy && rm /root/haproxy.tar.gz", SERVICE_SECS)?;
         balancer.check("mkdir -p /etc/haproxy /etc/slipway/render.d && echo IMAGE=slipway-test/haproxy > /etc/haproxy/image")?;
         for (path, text) in EXAMPLE {
             balancer.write_file(path.into(), text.as_bytes())?;
@@ -41,7 +45,7 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
 
         let serve = |vm: &Vm, name: &str| {
             // As a good server does: told to end, it accepts nothing new and finishes what it has begun.
-            let serve = shell_word(&format!("{} & trap \"kill $!; sleep 3; exit\" TERM; wait", SERVE.trim_start_matches("exec ")));
+            let serve = shell_word(&format!("{SERVE} & trap \"kill $!; sleep 3; exit\" TERM; wait"));
             let run = format!(
                 "docker run --detach --name {name} --hostname {name} --label slipway.service=web --publish 8080 {IMAGE} /bin/sh -c {serve}"
             );
@@ -87,23 +91,3 @@ pub(crate) const BALANCED: Scenario = Scenario::new(
 .needs(Need::machines(3, 2))
 .seconds(480)
 .when(When::Full);
-
-/// An archive with HAProxy of this machine and the libraries it needs, if it is installed.
-fn haproxy() -> anyhow::Result<Option<Vec<u8>>> {
-    use image_builder::cmd::Cmd;
-    let program = "/usr/sbin/haproxy";
-    if !std::path::Path::new(program).exists() {
-        return Ok(None);
-    }
-    let listed = Cmd::new("ldd").arg(program).text()?;
-    // `name => /path (address)`, and the loader alone as `/path (address)`.
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
-    let mut files: Vec<String> = listed.lines().filter_map(path).collect();
-    files.push(program.to_owned());
-    // Links are followed: the archive holds the files under the names by which they are asked for, and an empty folder for its socket.
-    let mut tar = Cmd::new("tar").args(["--create", "--dereference", "--directory=/", "--file=-", "--no-recursion", "tmp"]);
-    for file in files {
-        tar = tar.arg(file.trim_start_matches('/'));
-    }
-    Ok(Some(tar.output()?))
-}

@@ -12,6 +12,8 @@ use qemu_tests::switch::Switch;
 use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::{Spec, Vm};
 
+use super::archive;
+
 /// How long a cluster may take to form after the last machine's network is up, in KVM seconds.
 pub(super) const FORM_SECS: u64 = 60;
 /// How long until a task of a machine that died runs elsewhere, in KVM seconds.
@@ -27,21 +29,15 @@ const ELECTION_MS: u32 = 10_000;
 /// A voter that is dead for so long is replaced; a reboot of an emulated machine takes minutes.
 const REPLACE_AFTER: &str = "1h";
 
-/// A container image with a web server made of what the host has, systemd's socket activation and the shell, and with curl to ask it.
+/// The image of [`archive::web`] on every machine that has it.
 pub(super) const IMAGE: &str = "slipway-test/web";
-const MAKE_IMAGE: &str = "set -eo pipefail; programs='/usr/bin/systemd-socket-activate /usr/bin/dash /usr/bin/cat /usr/bin/sleep /usr/bin/curl'; \
-     libraries=$(for program in $programs; do LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/systemd /usr/lib64/ld-linux-x86-64.so.2 --list $program; done | \
-     sed -n 's,.*=> \\(/[^ ]*\\) .*,\\1,p' | sort -u | while read -r file; do readlink -f $file; echo $file; done | sed 's,^/lib/,/usr/lib/,' | sort -u); \
-     tar -C / -cf - $(echo bin lib lib64 usr/bin/sh usr/lib64/ld-linux-x86-64.so.2 $programs $libraries | tr ' ' '\\n' | sed 's,^/,,' | \
-     sort -u) | docker import - ";
+/// The command that says which container answers.
+pub(super) const SERVE: &str = "/web-server";
 /// Where the service with two replicas answers on every machine.
 pub(super) const WEB: u16 = 8080;
 /// A task goes on answering for so long after it was told to stop: until every machine has heard that it goes, connections are still sent to
-/// it. Docker itself waits two seconds for that, which emulated machines are too slow for. The shell of [`SERVE`] leaves a stop unheard.
+/// it. Docker itself waits two seconds for that, which emulated machines are too slow for. [`SERVE`] leaves a stop unheard.
 const GOODBYE: &str = "30s";
-/// Says which container answers. The whole request is read first: a connection that ends with something unread is reset.
-pub(super) const SERVE: &str = "exec /usr/bin/systemd-socket-activate --accept --inetd --listen 8080 /bin/sh -c \
-     'while read -r line && [ ${#line} -gt 1 ]; do :; done; printf \"HTTP/1.0 200 OK\\r\\nConnection: close\\r\\n\\r\\n\"; cat /etc/hostname'";
 
 /// Reads where etcd is from what the agent left for programs of its machine.
 pub(super) const ETCDCTL: &str = "access=/run/cluster-agent/access.toml; [ -e $access ] || { echo 'the agent has not told yet where etcd is'; exit 1; }; \
@@ -54,7 +50,8 @@ pub(super) struct Cluster {
     pub(super) server: UpdateServer,
     pub(super) switch: Switch,
     document: String,
-    images: bool,
+    /// The archive of [`IMAGE`], where the machines are to have it.
+    image: Option<Vec<u8>>,
     pub(super) machines: Vec<Arc<Vm>>,
 }
 
@@ -73,13 +70,13 @@ impl Cluster {
              replace_after: {replace_after}\n  swarm:\n    managers: 3\n    replace_after: never\n  update:\n    reboot-strategy: etcd-lock\n  \
              etcd2:\n    heartbeat_interval: {HEARTBEAT_MS}\n    election_timeout: {ELECTION_MS}\n"
         );
-        Ok(Self { server, switch: bench.switch(ports)?, document, images: false, machines: Vec::new() })
+        Ok(Self { server, switch: bench.switch(ports)?, document, image: None, machines: Vec::new() })
     }
 
-    /// Machines make [`IMAGE`] before they join; there is no registry here. Afterwards it would take the time that leaders need for their signs
-    /// of life.
-    pub(super) fn with_images(self) -> Self {
-        Self { images: true, ..self }
+    /// Machines are given [`IMAGE`] before they join; there is no registry here. Afterwards it would take the time that leaders need for their
+    /// signs of life.
+    pub(super) fn with_image(self) -> anyhow::Result<Self> {
+        Ok(Self { image: Some(archive::web()?), ..self })
     }
 
     /// One more machine, which is given the document.
@@ -114,8 +111,9 @@ impl Cluster {
             "mkdir -p /etc/systemd/network/10-switch.network.d && printf '[Route]\\nDestination=0.0.0.0/0\\nScope=link\\nMetric=1\\n' \
              > /etc/systemd/network/10-switch.network.d/route.conf",
         )?;
-        if self.images {
-            vm.guest().check_for(&format!("{MAKE_IMAGE}{IMAGE}"), SERVICE_SECS)?;
+        if let Some(image) = &self.image {
+            vm.guest().write_file("/root/image.tar.gz".into(), image)?;
+            vm.guest().check_for(&format!("docker import /root/image.tar.gz {IMAGE} && rm /root/image.tar.gz"), SERVICE_SECS)?;
         }
         vm.plug_switch(self.switch.port(number)?)?;
         vm.guest().write_file("/etc/cluster.yaml".into(), self.document.as_bytes())?;
@@ -174,13 +172,12 @@ impl Cluster {
 
     /// A service with two replicas behind the routing mesh, port 8080.
     pub(super) fn serve(&self) -> anyhow::Result<()> {
-        ensure!(self.images, "the machines of this cluster have no image to serve with");
+        ensure!(self.image.is_some(), "the machines of this cluster have no image to serve with");
         // While managers elect a leader the answer is that it takes too long, and a person asks again.
         self.first()?.guest().wait_for(
             &format!(
                 "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period {GOODBYE} \
-                 --replicas-max-per-node 1 {IMAGE} /bin/sh -c {}",
-                shell_word(SERVE)
+                 --replicas-max-per-node 1 {IMAGE} {SERVE}"
             ),
             SERVICE_SECS,
             Output::success,

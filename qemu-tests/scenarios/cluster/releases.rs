@@ -26,6 +26,8 @@ const HEARTBEAT: &str = "20s";
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 /// More than any answer has, in bytes.
 const REQUEST_BYTES: u64 = 4096;
+/// Pause between two looks at the machines: each look is work for all of them, and a turn lasts minutes.
+const LOOK_EVERY: Duration = Duration::from_secs(8);
 /// Pause between two requests.
 const REQUEST_EVERY: Duration = Duration::from_millis(500);
 
@@ -33,7 +35,7 @@ pub(crate) const ROLLING: Scenario = Scenario::new(
     "an_os_update_rolls_through_a_cluster_without_its_service_going_away",
     "All machines of a cluster update themselves, one reboot at a time, and whoever asks the service meanwhile is answered.",
     |bench| {
-        let cluster = initial(bench, Cluster::new(bench, 3, 3)?.with_images())?;
+        let cluster = initial(bench, Cluster::new(bench, 3, 3)?.with_image()?)?;
         cluster.serve()?;
         rolls(&cluster, bench)
     },
@@ -64,7 +66,7 @@ pub(crate) const DEMO: Scenario = Scenario::new(
     "cluster_demo",
     "Machines with one cloud-config become a cluster, a service survives the loss of a machine, and an update rolls through.",
     |bench| {
-        let cluster = initial(bench, Cluster::new(bench, 3, 3)?.with_images())?;
+        let cluster = initial(bench, Cluster::new(bench, 3, 3)?.with_image()?)?;
         cluster.serve()?;
         bench.say("a service with two replicas answers on every machine");
         cluster.survives_a_reset(bench)?;
@@ -86,6 +88,7 @@ fn rolls(cluster: &Cluster, bench: &Bench<'_>) -> anyhow::Result<()> {
     voters.iter().try_for_each(|vm| vm.guest().check("updater check").map(drop))?;
     let (mut most_away, mut seen) = (0, String::new());
     one.wait("everybody runs the new release", 3 * UPDATE_SECS, || {
+        std::thread::sleep(LOOK_EVERY);
         // Whoever reboots does not answer.
         let said = voters.iter().find_map(|vm| vm.guest().run("cluster-agent reboots --json").ok().filter(Output::success));
         let turns: serde_json::Value = said.and_then(|said| serde_json::from_str(&said.stdout).ok()).unwrap_or_default();
