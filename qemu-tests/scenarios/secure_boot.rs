@@ -10,15 +10,32 @@ use qemu_tests::scenario::{Bench, Scenario};
 use qemu_tests::scratch;
 
 const UKI: &str = "EFI/Linux/slipway-a.efi";
+/// What belongs beside it, and what a stranger with the disk in their hands leaves there.
+const ADDON: &str = "EFI/Linux/slipway-a.efi.extra.d/slot.addon.efi";
+const FOREIGN_ADDON: &str = "EFI/Linux/slipway-a.efi.extra.d/stranger.addon.efi";
+const FOREIGN_CREDENTIAL: &str = "EFI/Linux/slipway-a.efi.extra.d/ssh.authorized_keys.root.cred";
+/// A key for root's login, as `systemd-creds encrypt --with-key=null` seals it: with a key that everybody has.
+const SEALED_FOR_NOBODY: &str = "BYRp2vb1QySABUnaD46i+yAAAAABAAAADAAAABAAAAAVaYz0u3g0cIJrG+YAAAAAhUVcO17gSGy6Grz\
+     HkpQOGpXCNu58VlJsXBl5SFtjSCQmAyTPXG2VYhPX+bHhE9rEumTxwE+rTcYmHBLoYESBjk01NyDUqU6avOGcGeUO7qsRz7oRwozVo+QXVWkwniFKImQ=";
+/// Whose key that is.
+const STRANGER: &str = "stranger";
 
 /// What systemd-boot and OVMF say when a signature does not convince them.
 const REFUSALS: &[&str] = &["Access denied", "Access Denied", "Security violation", "Security Violation"];
 
 pub(crate) const SIGNED: Scenario = Scenario::new(
     "secure_boot_accepts_our_image",
-    "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot.",
+    "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot, and what a stranger left beside them is not heard.",
     |bench| {
+        let dir = scratch::dir("disk")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
+        let disk = Disk::copy_of(&bench.image()?, dir)?;
+        let mut addon = pe::strip_signature(&disk.esp_read(ADDON)?)?;
+        pe::replace_in(&mut addon, ".cmdline", b"slot=a", b"evil=1")?;
+        disk.esp_write(FOREIGN_ADDON, &addon)?;
+        disk.esp_write(FOREIGN_CREDENTIAL, SEALED_FOR_NOBODY.as_bytes())?;
         let mut spec = bench.spec()?;
+        spec.image = disk.path().to_owned();
         spec.enforce = Some(certificate_in(bench.keys()?.as_std_path())?);
         let vm = bench.start("vm", &spec)?;
         vm.wait_for_boot()?;
@@ -28,6 +45,10 @@ pub(crate) const SIGNED: Scenario = Scenario::new(
         ensure!(status.stdout.contains("Secure Boot: enabled"), "bootctl says\n{}", status.stdout);
         // The addon is what names the slot: it was accepted as well.
         vm.guest().check("grep -qw slot=a /proc/cmdline")?;
+        vm.guest().check("! grep -q evil /proc/cmdline")?;
+        // The credential came as far as systemd, which does not open one that anybody could have sealed.
+        vm.guest().check("test -e /run/credentials/@encrypted/ssh.authorized_keys.root")?;
+        vm.guest().check(&format!("! grep -rq {STRANGER} /root/.ssh /run/credentials"))?;
         Ok(())
     },
 )

@@ -30,6 +30,17 @@ pub fn flip_bit_in(file: &mut [u8], section: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Puts other words of the same length into a section.
+pub fn replace_in(file: &mut [u8], section: &str, words: &[u8], others: &[u8]) -> anyhow::Result<()> {
+    ensure!(words.len() == others.len(), "only words of the same length fit");
+    let (start, size) = section_range(file, section)?;
+    let content = file.get_mut(start..start + size).context("the section lies outside the file")?;
+    let at = content.windows(words.len()).position(|some| some == words);
+    let at = at.with_context(|| format!("{section} does not hold {:?}", String::from_utf8_lossy(words)))?;
+    content[at..at + others.len()].copy_from_slice(others);
+    Ok(())
+}
+
 /// Where the content of a section is: offset in the file and meaningful size.
 fn section_range(file: &[u8], name: &str) -> anyhow::Result<(usize, usize)> {
     let optional = optional_header(file)?;
@@ -99,5 +110,16 @@ mod tests {
         flip_bit_in(&mut file, ".cmdline").unwrap();
         assert_eq!(file[520], b'y');
         assert!(flip_bit_in(&mut file, ".linux").is_err());
+    }
+
+    #[test]
+    fn words_are_replaced_by_as_many_where_they_are() {
+        let mut file = signed();
+        file[514..520].copy_from_slice(b"slot=a");
+        replace_in(&mut file, ".cmdline", b"slot=a", b"evil=1").unwrap();
+        assert_eq!(&file[512..522], b"xxevil=1xx");
+        for (section, words, others) in [(".cmdline", "slot=a", "evil=1"), (".cmdline", "x", "yy"), (".linux", "x", "y")] {
+            assert!(replace_in(&mut file, section, words.as_bytes(), others.as_bytes()).is_err(), "{section} {words} {others}");
+        }
     }
 }

@@ -64,7 +64,10 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) async fn start(handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), handler)
+    }
+
+    pub(crate) fn on(listener: TcpListener, handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (seen, handler): (_, Arc<Handler>) = (Arc::clone(&requests), Arc::new(handler));

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
+
 use super::{Network, Small, Trouble, small};
 use crate::daemon::host::{Access, FailureKind};
 use crate::sandbox::messages::Reach;
@@ -148,4 +150,38 @@ async fn a_proxy_gets_every_request() {
     let access = Access { server: "http://updates.example.org".to_owned(), proxy: Some(proxy.url.clone()), ..Access::default() };
     let url = "http://updates.example.org/x".to_owned();
     assert_eq!(small(&network(access), std::slice::from_ref(&url), 100).await, Ok(Small::Bytes(url.into_bytes())));
+}
+
+/// T22, T24
+#[tokio::test]
+async fn a_proxys_password_is_for_the_proxy_alone() {
+    let other = Server::start(|_| ok(b"end")).await;
+    let end = format!("{}/end", other.url);
+    let proxy = Server::start(move |_| reply("302 Found", &[("Location", end.clone())], b"")).await;
+    let access = Access {
+        server: "http://updates.example.org".to_owned(),
+        mirrors: vec![other.url.clone()],
+        proxy: Some(proxy.url.replace("http://", "http://machine:secret@")),
+        ..Access::default()
+    };
+    let url = "http://updates.example.org/x".to_owned();
+    assert_eq!(small(&network(access), &[url], 100).await, Ok(Small::Bytes(b"end".to_vec())));
+    let passwords = |server: &Server| {
+        let requests = server.requests.lock().unwrap();
+        let of = |name: &str| requests.iter().filter_map(|request| request.headers.get(name).cloned()).collect::<Vec<_>>();
+        (requests.len(), of("proxy-authorization"), of("authorization"))
+    };
+    // machine:secret
+    assert_eq!(passwords(&proxy), (1, vec!["Basic bWFjaGluZTpzZWNyZXQ=".to_owned()], vec![]));
+    assert_eq!(passwords(&other), (1, vec![], vec![]), "where the redirect leads");
+}
+
+/// T24
+#[tokio::test]
+async fn a_server_may_have_an_ipv6_address_alone() {
+    // Where there is no IPv6 there is nothing to show.
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+    let server = Server::on(listener, |_| ok(b"content"));
+    assert!(server.url.starts_with("http://[::1]:"), "{}", server.url);
+    assert_eq!(get(&server, "/x", 7).await, Ok(Small::Bytes(b"content".to_vec())));
 }
