@@ -170,18 +170,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// A service of [`IMAGE`]. While managers elect a leader the answer is that it takes too long, and a person asks again.
+    pub(super) fn create(&self, name: &str, options: &str, command: &str) -> anyhow::Result<()> {
+        let create = format!("docker service create --detach --no-resolve-image --name {name} {options} {IMAGE} {command}");
+        let unless_there = format!("docker service inspect {name} > /dev/null 2>&1 || {create}");
+        self.first()?.guest().wait_for(&unless_there, SERVICE_SECS, Output::success).map(drop)
+    }
+
     /// A service with two replicas behind the routing mesh, port 8080.
     pub(super) fn serve(&self) -> anyhow::Result<()> {
         ensure!(self.image.is_some(), "the machines of this cluster have no image to serve with");
-        // While managers elect a leader the answer is that it takes too long, and a person asks again.
-        self.first()?.guest().wait_for(
-            &format!(
-                "docker service inspect web > /dev/null 2>&1 || docker service create --detach --name web --replicas 2 --publish 8080:8080 --no-resolve-image --stop-grace-period {GOODBYE} \
-                 --replicas-max-per-node 1 {IMAGE} {SERVE}"
-            ),
-            SERVICE_SECS,
-            Output::success,
-        )?;
+        self.create("web", &format!("--replicas 2 --publish 8080:8080 --stop-grace-period {GOODBYE} --replicas-max-per-node 1"), SERVE)?;
         self.runs_twice(self.first()?, None, SERVICE_SECS)?;
         self.machines.iter().take(3).try_for_each(|vm| self.answers(vm))
     }

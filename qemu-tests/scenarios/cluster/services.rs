@@ -2,9 +2,10 @@
 
 use anyhow::{bail, ensure};
 use qemu_tests::budget::Need;
+use qemu_tests::guest::Output;
 use qemu_tests::scenario::{Scenario, When};
 
-use super::lab::{Cluster, FORM_SECS, IMAGE, SERVE, SERVICE_SECS};
+use super::lab::{Cluster, FORM_SECS, SERVE, SERVICE_SECS};
 
 /// A service on the first machine, and one on the others that asks it by its name.
 const STACK: &str = "services:
@@ -32,10 +33,8 @@ pub(crate) const PLACED: Scenario = Scenario::new(
     |bench| {
         let cluster = Cluster::new(bench, 3, 3)?.with_image()?.formed(bench, 3)?;
         let one = cluster.first()?.guest();
-        let create = |name: &str, options: &str, command: &str| {
-            let create = "docker service create --detach --no-resolve-image --stop-grace-period 1s";
-            one.check_for(&format!("{create} --name {name} {options} {IMAGE} {command}"), SERVICE_SECS).map(drop)
-        };
+        let create = |name: &str, options: &str, command: &str| cluster.create(name, &format!("--stop-grace-period 1s {options}"), command);
+        let again = |change: &str| one.wait_for(change, SERVICE_SECS, Output::success).map(drop);
         let sleep = "sleep infinity";
         // Where the running tasks of a service are, sorted.
         let tasks = |name: &str| format!("docker service ps {name} --filter desired-state=running --format '{{{{.Node}}}} {{{{.CurrentState}}}}' | sed -n 's/ Running .*//p' | sort | xargs");
@@ -56,7 +55,7 @@ pub(crate) const PLACED: Scenario = Scenario::new(
         // Machines here have 2 GiB and need some of it themselves.
         let why = "docker service ps large --no-trunc --format '{{.CurrentState}} {{.Error}}'";
         one.wait_for(why, SERVICE_SECS, |said| said.text().starts_with("Pending") && said.text().contains("insufficient resources"))?;
-        one.check("docker service update --detach --quiet --reserve-memory 512M large")?;
+        again("docker service update --detach --quiet --reserve-memory 512M large")?;
         one.wait_for(&tasks("large"), SERVICE_SECS, |said| said.text().starts_with("machine-"))?;
 
         // Over machines, by name, with a secret.
@@ -72,7 +71,7 @@ pub(crate) const PLACED: Scenario = Scenario::new(
         let policy = "--replicas 2 --update-failure-action rollback --update-monitor 20s --restart-condition any";
         create("steady", policy, SERVE)?;
         one.wait_for(&tasks("steady"), SERVICE_SECS, |said| said.text().split(' ').count() == 2)?;
-        one.check("docker service update --detach --quiet --args 'sh -c false' steady")?;
+        again("docker service update --detach --quiet --args 'sh -c false' steady")?;
         let status = "docker service inspect steady --format '{{.UpdateStatus.State}}'";
         one.wait_for(status, SERVICE_SECS * 2, |said| said.text() == "rollback_completed")?;
         let said = one.check("docker service inspect steady --format '{{.Spec.TaskTemplate.ContainerSpec.Args}}'")?;
