@@ -49,6 +49,8 @@ pub(crate) const SIGNED: Scenario = Scenario::new(
         // The credential came as far as systemd, which does not open one that anybody could have sealed.
         vm.guest().check("test -e /run/credentials/@encrypted/ssh.authorized_keys.root")?;
         vm.guest().check(&format!("! grep -rq {STRANGER} /root/.ssh /run/credentials"))?;
+        // What it says when it does open one, as it would without Secure Boot.
+        vm.guest().check("! journalctl -b --no-pager | grep 'null key'")?;
         Ok(())
     },
 )

@@ -25,7 +25,8 @@ pub(crate) const CLOCK: Scenario = Scenario::new(
         Ok(())
     },
 )
-.seconds(240);
+.seconds(240)
+.when(When::Full);
 
 pub(crate) const FULL_DISK: Scenario = Scenario::new(
     "full_disk_does_not_harm_and_an_update_goes_on_when_there_is_space",

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::cmd::Cmd;
 use image_builder::qemu::PROGRAM;
-use image_builder::qemu::overlay;
+use image_builder::qemu::overlay::{self, Format};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -33,7 +33,7 @@ const MACHINE: &str = "machine.json";
 const MEMORY: &str = "memory.zst";
 const DISK: &str = "disk.qcow2";
 const VARIABLES: &str = "vars.fd";
-const BASE: &str = "base.qcow2";
+const BASE: &str = "base";
 
 /// What is needed to start QEMU again.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,10 +65,20 @@ pub fn preserve(qmp: &mut Qmp, args: &[String], pace: Pace, scratch: &Utf8Path, 
     memory.context("only the disk was kept, the memory was not")
 }
 
-/// Copies the disk under a preserved one to it: that of a template, which ends with the run.
-pub fn keep_base(base: &Utf8Path, dir: &Utf8Path) -> anyhow::Result<()> {
-    copy(base, &dir.join(BASE))?;
-    let moved = Cmd::new("qemu-img").args(["rebase", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", BASE]).arg(dir.join(DISK));
+/// A disk under a machine's own that ends with the run: a template's, or what a test made of an image.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// Where it is.
+    pub file: Utf8PathBuf,
+    /// What is in it.
+    pub format: Format,
+}
+
+/// Copies the disk under a preserved one to it.
+pub fn keep_base(base: &Base, dir: &Utf8Path) -> anyhow::Result<()> {
+    copy(&base.file, &dir.join(BASE))?;
+    let format = base.format.name();
+    let moved = Cmd::new("qemu-img").args(["rebase", "-q", "-u", "-f", "qcow2", "-F", format, "-b", BASE]).arg(dir.join(DISK));
     moved.run().with_context(|| format!("putting {BASE} under {DISK} in {dir}"))
 }
 

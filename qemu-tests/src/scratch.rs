@@ -51,6 +51,13 @@ pub fn dir(name: &str) -> anyhow::Result<tempfile::TempDir> {
         .with_context(|| format!("making a directory for {name}"))
 }
 
+/// Whether `path` goes away with this run.
+#[must_use]
+pub fn holds(path: &Path) -> bool {
+    let run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    run.as_ref().is_some_and(|run| path.starts_with(run.dir.path()))
+}
+
 /// Removes everything of this run.
 pub fn finish() {
     drop(RUN.lock().unwrap_or_else(PoisonError::into_inner).take());

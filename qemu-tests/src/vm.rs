@@ -21,8 +21,9 @@ use crate::agent;
 use crate::console;
 use crate::guest::Guest;
 use crate::pace::{Deadline, Pace};
-use crate::preserved;
+use crate::preserved::{self, Base};
 use crate::qmp::Qmp;
+use crate::scratch;
 use crate::tpm::Tpm;
 
 /// Size of a test machine's disk: clearly more than the image, so that growing shows.
@@ -153,7 +154,7 @@ pub struct Vm {
     /// What QEMU has to be started with to wake the machine up later; a card that is plugged in adds to it.
     args: Mutex<Vec<String>>,
     /// A disk under its own that does not outlive the run.
-    base: Option<Utf8PathBuf>,
+    base: Option<Base>,
     // Ends after QEMU.
     _tpm: Option<Tpm>,
     /// Cards that were plugged in while it ran; see [`crate::card`].
@@ -176,7 +177,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let held = crate::scratch::dir("vm")?;
+        let held = scratch::dir("vm")?;
         let path = Utf8Path::from_path(held.path()).context("the temporary directory's name is not UTF-8")?.to_owned();
         Ok(Self { path, _held: held })
     }
@@ -195,7 +196,7 @@ pub(crate) struct Start<'a> {
     /// The same for waking the machine up after it was preserved.
     pub(crate) wake: Vec<String>,
     /// A disk under the machine's that does not outlive the run.
-    pub(crate) base: Option<Utf8PathBuf>,
+    pub(crate) base: Option<Base>,
     pub(crate) tpm: Option<Tpm>,
 }
 
@@ -216,7 +217,8 @@ impl Vm {
         if let Storage::File(disk) = &machine.disks[0].file {
             overlay::create(spec.image.as_std_path(), disk.as_std_path(), Some(spec.disk_bytes))?;
         }
-        Self::launch(Start { tpm, ..Start::of(&machine) }, host, logs, scratch)
+        let base = scratch::holds(spec.image.as_std_path()).then(|| Base { file: spec.image.clone(), format: Format::Raw });
+        Self::launch(Start { tpm, base, ..Start::of(&machine) }, host, logs, scratch)
     }
 
     /// Starts QEMU.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::qemu::machine::{Machine, Serial, Storage};
-use image_builder::qemu::overlay;
+use image_builder::qemu::overlay::{self, Format};
 use serde_json::{Value, json};
 
 use self::files::Files;
@@ -27,6 +27,7 @@ pub use self::pool::{CACHE_ENV, Templates};
 use crate::card;
 use crate::identity;
 use crate::pace::Deadline;
+use crate::preserved::Base;
 use crate::vm::{Host, Scratch, Spec, Start, Vm, describe};
 
 /// How long saving or loading the devices may take. Measured: 0.05 s.
@@ -81,7 +82,12 @@ impl Template {
         let mut more = arguments(self.spec.memory_mib, &Memory::Private(self.files.memory()), &generation);
         more.extend(["-incoming".to_owned(), "defer".to_owned()]);
         let wake = arguments(self.spec.memory_mib, &Memory::Own, &generation);
-        let vm = Vm::launch(Start { more, wake, base: Some(self.files.disk()), ..Start::of(&machine) }, host, logs, scratch)?;
+        let vm = Vm::launch(
+            Start { more, wake, base: Some(Base { file: self.files.disk(), format: Format::Qcow2 }), ..Start::of(&machine) },
+            host,
+            logs,
+            scratch,
+        )?;
         load(&vm, &self.files.devices())?;
         identity::set_clock(&vm)?;
         vm.answered(begun.elapsed());
