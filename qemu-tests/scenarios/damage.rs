@@ -16,7 +16,7 @@ pub(crate) const FLIPPED_BIT: Scenario = Scenario::new(
     "flipped_bit_in_the_root_is_never_read",
     "One bit that changed in the root file system makes reading that block an error; the rest stays readable.",
     |bench| {
-        let dir = scratch::dir("disk")?;
+        let dir = bench.keep(scratch::dir("disk")?);
         let disk = copy(bench, &dir)?;
         let root = disk.partition("root-a")?;
         // Late in the image and away from its metadata: most boots do not need what is there.
@@ -52,7 +52,7 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario::new(
     "damaged_root_does_not_boot_and_does_not_hang",
     "A root file system whose first block was changed is not mounted, and the machine restarts instead of waiting for a person.",
     |bench| {
-        let dir = scratch::dir("disk")?;
+        let dir = bench.keep(scratch::dir("disk")?);
         let disk = copy(bench, &dir)?;
         disk.flip_bit(disk.partition("root-a")?, EROFS_UUID_AT)?;
         let mut spec = bench.spec()?;

@@ -72,6 +72,8 @@ pub(crate) const ROLLOUT: Scenario = Scenario::new(
 )
 .needs(Need::machines(MACHINES_FULL as u32, 2))
 .seconds(900)
+// Three machines that boot at a time on two emulated processors: the console's device comes late. Who updates does not depend on it.
+.allow(&["dev-ttyS0.device", "Serial Getty on ttyS0"])
 .when(When::Full);
 
 /// A machine of its own that the server knows.

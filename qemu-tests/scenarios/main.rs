@@ -55,6 +55,7 @@ const SCENARIOS: &[Scenario] = &[
     hardware::AHCI,
     secure_boot::SIGNED,
     secure_boot::OTHERS,
+    secure_boot::CREDENTIAL,
     tpm::MEASURED,
     provisioning::EVERY_SOURCE,
     provisioning::SERIAL,

@@ -13,7 +13,7 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario::new(
     "second_slot_boots_once_on_request",
     "The same UKI boots from slot b when a reboot asks for it, with b's partitions; the reboot after that goes back to a.",
     |bench| {
-        let dir = scratch::dir("disk")?;
+        let dir = bench.keep(scratch::dir("disk")?);
         let disk = with_second_slot(bench, &dir)?;
         let mut spec = bench.spec()?;
         spec.image = disk.path().to_owned();

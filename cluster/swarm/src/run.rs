@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use cluster_store::{Access, Machine, Report};
 use tokio::time::Instant;
 
+use crate::engine::glance::Glance;
 use crate::engine::{Engine, Local, LocalState};
 use crate::form::step::{Newcomer, Pace, StepError, Told};
 use crate::form::{self, Step};
@@ -65,7 +66,15 @@ pub async fn run_with(setup: Setup, report: Report) -> Infallible {
         }
         tokio::time::sleep(setup.pace.tick).await;
     };
-    let mut round = Round { setup: &setup, store, keeper: Keeper::default(), alone_since: Instant::now(), worker_since: None, last: None };
+    let mut round = Round {
+        setup: &setup,
+        store,
+        keeper: Keeper::default(),
+        glance: Glance::default(),
+        alone_since: Instant::now(),
+        worker_since: None,
+        last: None,
+    };
     loop {
         let pause = match Box::pin(round.once()).await {
             Ok((told, pause)) => {
@@ -86,6 +95,7 @@ struct Round<'a> {
     setup: &'a Setup,
     store: Store,
     keeper: Keeper,
+    glance: Glance,
     alone_since: Instant,
     worker_since: Option<Instant>,
     last: Option<Action>,
@@ -95,7 +105,7 @@ impl Round<'_> {
     /// One look and at most one step; what to tell, and how long to wait.
     async fn once(&mut self) -> Result<(Told, std::time::Duration), StepError> {
         let pace = self.setup.pace;
-        let local = self.setup.engine.local().await?;
+        let local = self.glance.local(&self.setup.engine, pace.believe).await?;
         let stored = self.store.join().await?;
         if stored.is_some() || local.state != LocalState::Inactive {
             self.alone_since = Instant::now();

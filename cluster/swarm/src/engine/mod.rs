@@ -3,9 +3,11 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`local`] | what this machine is in the swarm, by its own engine |
+//! | [`glance`] | the same, asked for little as long as nothing changes |
 //! | [`convert`] | Docker's types into ours |
 
 pub mod convert;
+pub mod glance;
 pub mod local;
 
 use std::collections::HashMap;

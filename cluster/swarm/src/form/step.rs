@@ -32,6 +32,8 @@ pub struct Pace {
     pub follow: Duration,
     /// How long a node that was a manager may take to be one again before it counts as demoted.
     pub settle: Duration,
+    /// How long what Docker says at length is believed while what it says in short stays the same.
+    pub believe: Duration,
     /// How long the leader may take to give tasks to a node again.
     pub acknowledge: Duration,
     /// How long the leader may take until a node is drained; longer than [`crate::view::ALONE_PATIENCE`].
@@ -51,6 +53,7 @@ impl Default for Pace {
             take_over: seconds(300),
             follow: seconds(60),
             settle: seconds(60),
+            believe: seconds(60),
             acknowledge: seconds(60),
             part: seconds(300),
             drain: seconds(300),

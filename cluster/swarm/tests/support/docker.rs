@@ -111,6 +111,7 @@ impl World {
         let listener = UnixListener::bind(&socket).unwrap();
         let here = Here { world: self.clone(), machine: machine.to_owned() };
         let api = Router::new()
+            .route("/_ping", get(ping))
             .route("/info", get(info))
             .route("/swarm/init", post(init))
             .route("/swarm/join", post(join))
@@ -237,6 +238,19 @@ fn enter(inner: &mut Inner, machine: &str, swarm: &str, address: &str, manager: 
 }
 
 const PART_OF_ONE: &str = "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and join another one.";
+
+async fn ping(State(here): State<Here>) -> Response {
+    let inner = here.world.lock();
+    let engine = &inner.engines[&here.machine];
+    let standing = match (&engine.trouble, &engine.swarm) {
+        _ if engine.down => return refuse(500, "no power"),
+        (Some((state, _)), _) => state.to_string(),
+        (None, None) => "inactive".to_owned(),
+        (None, Some((swarm, node))) if inner.swarms[swarm].get(node).is_some_and(Node::is_manager) => "active/manager".to_owned(),
+        (None, Some(_)) => "active/worker".to_owned(),
+    };
+    ([("Swarm", standing)], "OK").into_response()
+}
 
 async fn info(State(here): State<Here>, method: Method, uri: Uri) -> Answer {
     let failure = here.call(&method, &uri)?;

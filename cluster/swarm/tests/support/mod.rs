@@ -19,6 +19,7 @@ pub fn pace() -> Pace {
         take_over: Duration::from_secs(600),
         follow: Duration::from_secs(2),
         settle: Duration::ZERO,
+        believe: Duration::from_millis(300),
         acknowledge: Duration::from_secs(60),
         part: Duration::from_secs(60),
         drain: Duration::from_secs(60),
