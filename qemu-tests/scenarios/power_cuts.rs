@@ -118,6 +118,8 @@ const STATE_ENV: &str = "SLIPWAY_POWER_CUT_STATE";
 const ALLOWED: &[&str] = &["Failed to start", "Dependency failed for"];
 /// Starts of the firmware until a machine is at rest: the one after the cut, a trial, and the way back.
 const BOOTS_MAX: usize = 3;
+/// What an updater says that waits for its next check; the second after a bad release.
+const RESTING: &[&str] = &["idle", "rolled-back"];
 /// How long a machine may take to be at rest after a cut, in KVM seconds.
 const REST_SECS: u64 = 200;
 
@@ -151,7 +153,7 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
             let output = vm.guest().run("updater status --json").ok();
             let status: serde_json::Value = output.and_then(|output| serde_json::from_str(&output.stdout).ok()).unwrap_or_default();
             let version = status["version"].as_str().unwrap_or_default();
-            let good = status["state"] == "idle" && wanted.is_none_or(|wanted| wanted == version);
+            let good = RESTING.iter().any(|state| status["state"] == *state) && wanted.is_none_or(|wanted| wanted == version);
             Ok(good.then(|| version.to_owned()))
         })
     };

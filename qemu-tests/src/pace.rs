@@ -15,8 +15,8 @@ pub struct Pace {
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A look that takes long is work for the machine that is waited for: after it comes a rest that many times as long, so that looking
-/// takes no more than a third of its time.
-const REST: u32 = 2;
+/// takes no more than a sixth of its time.
+const REST: u32 = 5;
 
 /// The longest rest, so that nothing is noticed late.
 const REST_MAX: Duration = Duration::from_secs(10);
