@@ -1,11 +1,9 @@
 //! Bits that flip on the disk are noticed, always.
 
-use anyhow::{Context, bail, ensure};
-use camino::Utf8Path;
+use anyhow::{bail, ensure};
 use qemu_tests::console;
-use qemu_tests::disk::{BLOCK, Disk};
-use qemu_tests::scenario::{Bench, Scenario};
-use qemu_tests::scratch;
+use qemu_tests::disk::BLOCK;
+use qemu_tests::scenario::Scenario;
 
 use crate::system::root_device;
 
@@ -16,8 +14,7 @@ pub(crate) const FLIPPED_BIT: Scenario = Scenario::new(
     "flipped_bit_in_the_root_is_never_read",
     "One bit that changed in the root file system makes reading that block an error; the rest stays readable.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let disk = copy(bench, &dir)?;
+        let disk = bench.disk()?;
         let root = disk.partition("root-a")?;
         // Late in the image and away from its metadata: most boots do not need what is there.
         let block = disk.erofs_blocks(root)? * 7 / 10;
@@ -52,8 +49,7 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario::new(
     "damaged_root_does_not_boot_and_does_not_hang",
     "A root file system whose first block was changed is not mounted, and the machine restarts instead of waiting for a person.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let disk = copy(bench, &dir)?;
+        let disk = bench.disk()?;
         disk.flip_bit(disk.partition("root-a")?, EROFS_UUID_AT)?;
         let mut spec = bench.spec()?;
         spec.image = disk.path().to_owned();
@@ -79,7 +75,3 @@ pub(crate) const FLIPPED_SUPERBLOCK: Scenario = Scenario::new(
     "Timed out waiting for device",
     "emergency.target",
 ]);
-
-fn copy(bench: &Bench<'_>, dir: &tempfile::TempDir) -> anyhow::Result<Disk> {
-    Disk::copy_of(&bench.image()?, Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?)
-}

@@ -25,8 +25,8 @@ const CANARY: u8 = 1;
 /// The share of the fleet that may have the release in the first step after the canary held, in per cent: with three
 /// machines two, with five three, so that two are busy at a time.
 const FIRST_SHARE: u64 = 70;
-/// How long that step takes, with KVM: about as long as an update, so that two are busy at a time afterwards, too. Four at a time
-/// need more than systemd's 90 s to find their disks where two processors emulate them.
+/// How long that step takes, with KVM: about as long as an update, so that those who come later do not meet those who went first. Four at a
+/// time need more than the initrd's 60 s to find their disks where two processors emulate them.
 const FIRST_STEP: Duration = Duration::from_secs(60);
 /// How often each machine asks: often within that step, and not so often that those who wait slow down the one that works.
 const ASKING: Duration = Duration::from_secs(10);

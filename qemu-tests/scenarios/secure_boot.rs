@@ -7,7 +7,6 @@ use image_builder::qemu::secure_boot::certificate_in;
 use qemu_tests::disk::Disk;
 use qemu_tests::pe;
 use qemu_tests::scenario::{Bench, Scenario, When};
-use qemu_tests::scratch;
 
 const UKI: &str = "EFI/Linux/slipway-a.efi";
 /// What belongs beside it, and what a stranger with the disk in their hands leaves there.
@@ -27,11 +26,9 @@ const REFUSALS: &[&str] = &["Access denied", "Access Denied", "Security violatio
 
 pub(crate) const SIGNED: Scenario = Scenario::new(
     "secure_boot_accepts_our_image",
-    "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot, and what a stranger left beside them is not heard.",
+    "With Secure Boot enforced and only our certificate enrolled, loader, UKI and addon boot, and an addon that a stranger left there is not heard.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
-        let disk = Disk::copy_of(&bench.image()?, dir)?;
+        let disk = bench.disk()?;
         let mut addon = pe::strip_signature(&disk.esp_read(ADDON)?)?;
         pe::replace_in(&mut addon, ".cmdline", b"slot=a", b"evil=1")?;
         disk.esp_write(FOREIGN_ADDON, &addon)?;
@@ -56,9 +53,7 @@ pub(crate) const CREDENTIAL: Scenario = Scenario::new(
     "secure_boot_and_a_tpm_refuse_a_strangers_credential",
     "With Secure Boot and a TPM, a credential beside the UKI that is sealed with the key that everybody has lets nobody in.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
-        let disk = Disk::copy_of(&bench.image()?, dir)?;
+        let disk = bench.disk()?;
         disk.esp_write(FOREIGN_CREDENTIAL, SEALED_FOR_NOBODY.as_bytes())?;
         let mut spec = bench.spec()?;
         spec.image = disk.path().to_owned();
@@ -83,14 +78,12 @@ pub(crate) const OTHERS: Scenario = Scenario::new(
     "secure_boot_refuses_other_images",
     "With Secure Boot enforced, a UKI that is unsigned, changed by one bit, or signed by another key does not start.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?;
-        let disk = Disk::copy_of(&bench.image()?, dir)?;
+        let disk = bench.disk()?;
         let signed = disk.esp_read(UKI)?;
         let unsigned = pe::strip_signature(&signed)?;
         let mut changed = signed;
         pe::flip_bit_in(&mut changed, ".cmdline")?;
-        let foreign = sign_with_another_key(&unsigned, dir)?;
+        let foreign = sign_with_another_key(&unsigned, disk.path().parent().context("the disk lies nowhere")?)?;
         for (name, uki) in [("unsigned", unsigned), ("changed", changed), ("foreign", foreign)] {
             disk.esp_write(UKI, &uki)?;
             is_refused(bench, name, &disk)?;

@@ -4,7 +4,6 @@ use anyhow::ensure;
 use qemu_tests::console;
 use qemu_tests::disk::{BLOCK, Disk};
 use qemu_tests::scenario::{Bench, Scenario, When};
-use qemu_tests::scratch;
 use qemu_tests::vm::Vm;
 
 use crate::system::{booted_slot, loader_entries};
@@ -13,8 +12,7 @@ pub(crate) const SECOND_SLOT: Scenario = Scenario::new(
     "second_slot_boots_once_on_request",
     "The same UKI boots from slot b when a reboot asks for it, with b's partitions; the reboot after that goes back to a.",
     |bench| {
-        let dir = bench.keep(scratch::dir("disk")?);
-        let disk = with_second_slot(bench, &dir)?;
+        let disk = with_second_slot(bench)?;
         let mut spec = bench.spec()?;
         spec.image = disk.path().to_owned();
         let vm = bench.start("vm", &spec)?;
@@ -62,9 +60,8 @@ pub(crate) const EMPTY_SLOT: Scenario = Scenario::new(
 .allow(&["Failed to start", "Failed to mount", "Dependency failed for", "Timed out waiting for device", "emergency.target", "I/O error"]);
 
 /// A copy of the image whose slot b holds the same release as slot a, as after an update.
-fn with_second_slot(bench: &Bench<'_>, dir: &tempfile::TempDir) -> anyhow::Result<Disk> {
-    let dir = camino::Utf8Path::from_path(dir.path()).ok_or_else(|| anyhow::anyhow!("the temporary directory's name is not UTF-8"))?;
-    let disk = Disk::copy_of(&bench.image()?, dir)?;
+fn with_second_slot(bench: &Bench<'_>) -> anyhow::Result<Disk> {
+    let disk = bench.disk()?;
     let root = disk.partition("root-a")?;
     disk.copy(root, disk.partition("root-b")?, disk.erofs_blocks(root)? * BLOCK)?;
     let tree = disk.partition("root-a-verity")?;

@@ -15,9 +15,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::budget::{Budget, Need, Share};
 use crate::console;
+use crate::disk::Disk;
 use crate::images::{Images, Variant};
 use crate::plan::Options;
 use crate::report::{Case, Outcome};
+use crate::scratch;
 use crate::switch::Switch;
 use crate::template::Templates;
 use crate::vm::{Host, SETTLE_SECS, Spec, Vm};
@@ -262,6 +264,12 @@ impl Bench<'_> {
         let needed = Arc::new(needed);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&needed) as Arc<dyn Any + Send + Sync>);
         needed
+    }
+
+    /// A copy of the image that the scenario may change before a machine starts from it.
+    pub fn disk(&self) -> anyhow::Result<Disk> {
+        let dir = self.keep(scratch::dir("disk")?);
+        Disk::copy_of(&self.image()?, Utf8Path::from_path(dir.path()).context("the temporary directory's name is not UTF-8")?)
     }
 
     /// Tells whoever watches a scenario that runs only when it is named how far it is.
