@@ -129,5 +129,5 @@ impl Facts {
 #[must_use]
 pub fn is_temporary(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.ends_with(".new") || name.starts_with(".new-")
+    name.ends_with(".new") || name.ends_with(".old") || name.starts_with(".new-")
 }

@@ -77,6 +77,11 @@ impl DiskSlot {
         self.places.entries().join(format!("{}.new", self.slot.entry()))
     }
 
+    /// What an entry is called on its way out where the name above is taken.
+    fn old(&self) -> PathBuf {
+        self.places.entries().join(format!("{}.old", self.slot.entry()))
+    }
+
     /// Labels are not unique across disks: a second disk with an image on it (a USB stick, say) must not get our update.
     fn same_disk(&self) -> io::Result<()> {
         let active = self.places.partition(self.slot.other(), PartName::Root);
@@ -93,9 +98,19 @@ impl DiskSlot {
 
 impl Passive for DiskSlot {
     fn invalidate(&mut self) -> io::Result<()> {
-        disk::remove_for_good(&*self.disk, &self.places.entry(self.slot))?;
-        // Of an earlier attempt, perhaps with a chain of clusters that a power cut tore: begun anew, not continued.
-        disk::remove_for_good(&*self.disk, &self.temporary())
+        let (disk, entry) = (&*self.disk, self.places.entry(self.slot));
+        let (new, old) = (self.temporary(), self.old());
+        // FAT frees clusters and strikes a name out in any order, and a boot entry must not be seen between the two: first it becomes
+        // a file that no boot loader looks at. Of a rename, a power cut can leave both names with the same clusters, so a name that is
+        // there already is not deleted before, nor written over.
+        if disk.exists(&entry)? {
+            let aside = if disk.exists(&new)? { &old } else { &new };
+            disk.rename(&entry, aside)?;
+            disk::sync_name(disk, aside, &self.places.entries())?;
+        }
+        // What an earlier attempt left as well, perhaps with a chain of clusters that was torn: begun anew, not continued.
+        disk::remove_for_good(disk, &new)?;
+        disk::remove_for_good(disk, &old)
     }
 
     fn open(&mut self, part: PartName, bytes: u64) -> io::Result<Box<dyn Medium>> {

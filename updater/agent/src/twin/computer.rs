@@ -199,8 +199,9 @@ fn leftovers(image: &Image) -> Result<(), String> {
     for name in ["state.json", "trial-a", "trial-b", "failed-before"] {
         known.extend(temporary(Path::new(STATE).join(name)));
     }
+    known.extend([Slot::A, Slot::B].map(|slot| places().entry(slot).with_added_extension("old")));
     // What FAT makes of half an entry; only repairing the file system takes it away, and nothing starts it.
-    known.push(places().entries().join("SLIPWA~1.EFI"));
+    known.extend(["EFI", "NEW", "OLD"].map(|end| places().entries().join(format!("SLIPWA~1.{end}"))));
     match image.names.keys().find(|name| !known.iter().any(|known| known.as_path() == &***name)) {
         Some(stranger) => Err(format!("{} was left behind", stranger.display())),
         None => Ok(()),

@@ -220,6 +220,8 @@ impl Power {
     fn settle_node(&mut self, node: Node) {
         let of = |op: &Op| match op {
             Op::Write { node: of, .. } | Op::Length { node: of, .. } | Op::Attach { node: of, .. } => *of == node,
+            // FAT's table of clusters goes along with whatever is forced out.
+            Op::Free { .. } => true,
             Op::Journaled { .. } | Op::Plain { .. } => false,
         };
         self.settle(of);
@@ -231,6 +233,7 @@ impl Power {
             Op::Journaled { changes } => changes.iter().any(|(name, _)| name.parent() == Some(folder)),
             Op::Plain { node: None, .. } if forgets_removal => false,
             Op::Plain { name, .. } => name.parent() == Some(folder),
+            Op::Free { .. } => Self::is_fat(folder),
             _ => false,
         };
         self.settle(of);
@@ -244,14 +247,22 @@ impl Power {
             self.set_name(vec![(to.into(), Some(node)), (from.into(), None)]);
             return Ok(());
         }
-        if self.node(to).is_err() {
+        if let Ok(replaced) = self.node(to) {
+            self.pending.push(Op::Free { node: replaced });
+        } else {
             let empty = self.new_node();
             self.set_name(vec![(to.into(), Some(empty))]);
         }
-        self.set_name(vec![(from.into(), None)]);
+        self.strike(from);
         self.names.insert(to.into(), node);
         self.pending.push(Op::Attach { name: to.into(), node });
         Ok(())
+    }
+
+    /// Takes a name away on FAT. Where its content is, is written out with the name that the file has by then.
+    fn strike(&mut self, path: &Path) {
+        self.pending.retain(|op| !matches!(op, Op::Attach { name, .. } if **name == *path));
+        self.set_name(vec![(path.into(), None)]);
     }
 
     /// The rule of order: what makes a slot bootable comes after everything of the slot is durable.
@@ -430,11 +441,16 @@ impl Disk for TwinDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut power = self.power();
-        power.node(path)?;
+        let node = power.node(path)?;
         if !power.step("removing", path)? {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        power.set_name(vec![(path.into(), None)]);
+        if Power::is_fat(path) {
+            power.strike(path);
+            power.pending.push(Op::Free { node });
+        } else {
+            power.set_name(vec![(path.into(), None)]);
+        }
         Ok(())
     }
 

@@ -104,6 +104,8 @@ pub(super) enum Op {
     Plain { name: Name, node: Option<Node> },
     /// On FAT, the second half of a rename: the name learns where the content is.
     Attach { name: Name, node: Node },
+    /// On FAT, the second half of a removal: the clusters are free, and a name that still leads to them finds their beginning only.
+    Free { node: Node },
 }
 
 /// What became of one operation.
@@ -158,13 +160,18 @@ impl Op {
             // The short name of an entry whose long one did not get there: a stranger's file, which nobody asked for.
             Self::Attach { name, node } if !image.names.contains_key(name) => image.name(&alias(name), Some(*node)),
             Self::Attach { name, node } => image.name(name, Some(*node)),
+            Self::Free { node } => {
+                let begun = image.data.get(node).map(|blob| blob.bytes()[..blob.bytes().len() / 2].to_vec()).unwrap_or_default();
+                image.data.insert(*node, Blob::new(begun));
+            }
         }
     }
 }
 
-/// What FAT calls a file whose long name is lost.
+/// What FAT calls a file whose long name is lost; the end of a name decides whether boot loaders look at it.
 fn alias(name: &Path) -> Name {
-    name.with_file_name("SLIPWA~1.EFI").into()
+    let end = name.extension().unwrap_or_default().to_ascii_uppercase();
+    name.with_file_name("SLIPWA~1").with_extension(end).into()
 }
 
 impl Image {

@@ -96,6 +96,20 @@ fn a_rename_on_fat_may_leave_either_name_both_none_half_or_an_empty_one() {
 }
 
 #[test]
+fn a_removal_on_fat_may_leave_the_name_of_half_a_file() {
+    let disk = disk(&[("/boot/EFI/Linux/x.efi", b"kernel"), ("/boot/EFI/Linux/y.efi", b"other")]);
+    disk.remove("/boot/EFI/Linux/x.efi".as_ref()).unwrap();
+    let expected = ["y.efi=other", "x.efi=kernel y.efi=other", "x.efi=ker y.efi=other"].map(str::to_owned);
+    assert_eq!(survivors(&disk, "/boot"), BTreeSet::from(expected));
+    // Another file takes the table of clusters along, and not the name.
+    disk.sync("/boot/EFI/Linux/y.efi".as_ref()).unwrap();
+    let expected = ["y.efi=other", "x.efi=ker y.efi=other"].map(str::to_owned);
+    assert_eq!(survivors(&disk, "/boot"), BTreeSet::from(expected));
+    disk.sync("/boot/EFI/Linux".as_ref()).unwrap();
+    assert_eq!(survivors(&disk, "/boot"), BTreeSet::from(["y.efi=other".to_owned()]));
+}
+
+#[test]
 fn the_file_before_its_folder_is_enough_on_fat() {
     let disk = disk(&[("/boot/loader/loader.conf", b"old")]);
     replace(&disk, "/boot/loader/loader.conf".as_ref(), b"new").unwrap();
