@@ -20,6 +20,15 @@ impl Slot {
     /// Both slots.
     pub const ALL: [Self; 2] = [Self::A, Self::B];
 
+    /// The slot that is not this one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
     /// Label of the root partition.
     #[must_use]
     pub const fn root_label(self) -> &'static str {
@@ -96,6 +105,7 @@ mod tests {
 
     #[test]
     fn names_of_a_slot() {
+        assert_eq!(Slot::ALL.map(Slot::other), [Slot::B, Slot::A]);
         assert_eq!(Slot::B.uki_path(), "EFI/Linux/slipway-b.efi");
         assert_eq!(Slot::B.addon_path(), "EFI/Linux/slipway-b.efi.extra.d/slot.addon.efi");
         let expected = "systemd.verity_root_data=PARTLABEL=root-b systemd.verity_root_hash=PARTLABEL=root-b-verity slot=b";

@@ -82,6 +82,7 @@ const SCENARIOS: &[Scenario] = &[
     updates::INTERRUPTED,
     updates::REFUSED,
     power_cuts::GOOD_UPDATE,
+    power_cuts::SECOND_UPDATE,
     power_cuts::BAD_UPDATE,
     power_cuts::ONE_STATE,
     troubles::CLOCK,

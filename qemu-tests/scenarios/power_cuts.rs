@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use image_builder::slot::Slot;
 use qemu_tests::nbd::recorder::Recorder;
 use qemu_tests::power_cut::explore::{Address, COMMITTED, Plan, SEED, UPDATE, explore, find};
-use qemu_tests::power_cut::machine::{About, ServedMachine};
+use qemu_tests::power_cut::machine::{About, Change, ServedMachine};
 use qemu_tests::power_cut::recording::Recording;
 use qemu_tests::power_cut::report::{Boot, Certificate, HTML};
 use qemu_tests::power_cut::revive::revive;
@@ -16,7 +17,7 @@ use qemu_tests::update_server::UpdateServer;
 use qemu_tests::vm::Spec;
 
 use crate::system::booted_slot;
-use crate::updates::{Fleet, INITIAL, UPDATED, WITHOUT_DOCKER};
+use crate::updates::{Fleet, INITIAL, NEXT, UPDATED, WITHOUT_DOCKER};
 
 /// Recordings are kept below this folder, so that their states can be looked at again.
 const RECORDINGS_ENV: &str = "SLIPWAY_POWER_CUT_DIR";
@@ -35,20 +36,26 @@ pub(crate) const GOOD_UPDATE: Scenario = Scenario::new(
               release, and nothing of the owner's is lost.",
     |bench| {
         let folder = folder(bench).join("good-update");
-        record(bench, &folder, UPDATED, &[INITIAL, UPDATED], |fleet, recorder| {
-            let boot = fleet.vm.wait_for_agent()?;
-            fleet.server.roll_out(UPDATED)?;
-            fleet.vm.guest().check("updater check")?;
-            fleet.wait_for_other_boot(&boot)?;
-            recorder.mark("trial")?;
-            ensure!(booted_slot(&fleet.vm)? == 'b', "{UPDATED} does not run from slot b");
-            fleet.wait_for_version(UPDATED)?;
-            fleet.server_knows(|machine| machine["version"] == UPDATED)
-        })?;
+        record(bench, &folder, &FIRST, |_| Ok(()), |fleet, recorder| good_update(fleet, &FIRST, Some(recorder)))?;
         certify(bench, &folder)
     },
 )
 .seconds(500)
+.allow(ALLOWED);
+
+pub(crate) const SECOND_UPDATE: Scenario = Scenario::new(
+    "power_cuts_at_every_moment_of_a_second_update",
+    "The same of an update that takes the boot entry of an older release away and writes over its slot.",
+    |bench| {
+        let folder = folder(bench).join("second-update");
+        let second = Change { from: UPDATED, to: NEXT, written: Slot::A, rest: &[UPDATED, NEXT] };
+        let before = |fleet: &Fleet| good_update(fleet, &FIRST, None);
+        record(bench, &folder, &second, before, |fleet, recorder| good_update(fleet, &second, Some(recorder)))?;
+        certify(bench, &folder)
+    },
+)
+.seconds(700)
+.when(When::Full)
 .allow(ALLOWED);
 
 pub(crate) const BAD_UPDATE: Scenario = Scenario::new(
@@ -56,13 +63,31 @@ pub(crate) const BAD_UPDATE: Scenario = Scenario::new(
     "Whatever a power cut during the trial of a bad release and the way back leaves, the machine ends up with the old release.",
     |bench| {
         let folder = folder(bench).join("bad-update");
-        record(bench, &folder, WITHOUT_DOCKER, &[INITIAL], |fleet, _| fleet.falls_back_from(WITHOUT_DOCKER, "docker"))?;
+        let bad = Change { to: WITHOUT_DOCKER, rest: &[INITIAL], ..FIRST };
+        record(bench, &folder, &bad, |_| Ok(()), |fleet, _| fleet.falls_back_from(WITHOUT_DOCKER, "docker"))?;
         certify(bench, &folder)
     },
 )
 .seconds(400)
 .when(When::Full)
 .allow(ALLOWED);
+
+/// What happens to a new machine.
+const FIRST: Change<'static> = Change { from: INITIAL, to: UPDATED, written: Slot::B, rest: &[INITIAL, UPDATED] };
+
+/// A machine follows its server to a release that is good.
+fn good_update(fleet: &Fleet, change: &Change<'_>, recorder: Option<&Recorder>) -> anyhow::Result<()> {
+    let version = change.to;
+    let boot = fleet.vm.wait_for_agent()?;
+    fleet.server.roll_out(version)?;
+    fleet.vm.guest().check("updater check")?;
+    fleet.wait_for_other_boot(&boot)?;
+    recorder.map_or(Ok(()), |recorder| recorder.mark("trial"))?;
+    let slot = booted_slot(&fleet.vm)?;
+    ensure!(slot.to_string() == change.written.to_string(), "{version} runs from slot {slot}");
+    fleet.wait_for_version(version)?;
+    fleet.server_knows(|machine| machine["version"] == version)
+}
 
 fn folder(bench: &Bench<'_>) -> Utf8PathBuf {
     std::env::var(RECORDINGS_ENV).map_or_else(|_| bench.logs().join("power-cut"), Utf8PathBuf::from)
@@ -141,8 +166,10 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
     // Machines of a group or with an application that the server does not know are not noted.
     server.call(reqwest::Method::PUT, "groups/stable", Some(&serde_json::json!({ "channel": "stable" })))?;
     server.publish(&bench.images().repository())?;
+    // What it was given, or something else when that was bad.
+    let good = recording.about.rest.iter().find(|version| *version == recording.about.tried()).map_or(UPDATED, String::as_str);
     if then == Then::UpdateAgain {
-        server.roll_out(UPDATED)?;
+        server.roll_out(good)?;
     }
     let mut spec = Spec::new(recording.about.image.clone());
     spec.served = Some(served.served());
@@ -160,7 +187,7 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
     let version = at_rest(None)?;
     let starts = qemu_tests::console::boots(&vm.console()?);
     ensure!(starts <= BOOTS_MAX, "it took {starts} boots");
-    let permitted = recording.about.rest.contains(&version) || (then == Then::UpdateAgain && version == UPDATED);
+    let permitted = recording.about.rest.contains(&version) || (then == Then::UpdateAgain && version == good);
     ensure!(permitted, "it runs {version}");
     vm.guest().check("grep -qx kept /etc/slipway-probe && grep -qx kept /var/lib/docker/volumes/probe/_data/file")?;
     let id = vm.guest().check("cat /etc/machine-id")?.text().to_owned();
@@ -173,7 +200,7 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
     let last = || said.map(|output| format!("`updater check` said last: {output}")).unwrap_or_default();
     told.with_context(last)?;
     if then == Then::UpdateAgain {
-        at_rest(Some(UPDATED)).context("the update is not made again")?;
+        at_rest(Some(good)).context("the update is not made again")?;
     }
     if let Some(trouble) = served.trouble() {
         anyhow::bail!("the machine and its disks do not understand each other: {trouble}");
@@ -183,16 +210,17 @@ fn boot(bench: &Bench<'_>, recording: &Recording, folder: &Utf8Path, address: Ad
     Ok(Boot { version, starts, updated_again, seconds: begun.elapsed().as_secs() })
 }
 
-/// One machine is given `version`, with everything it writes recorded; `story` is what then happens to it.
+/// One machine lives through `change`, with everything it writes recorded. `before` brings it to where that begins, `story` is what
+/// then happens to it.
 fn record(
     bench: &Bench<'_>,
     folder: &Utf8Path,
-    version: &str,
-    rest: &[&str],
+    change: &Change<'_>,
+    before: impl FnOnce(&Fleet) -> anyhow::Result<()>,
     story: impl FnOnce(&Fleet, &Recorder) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let told = format!("A machine on {INITIAL} is given {version}");
-    let about = About::new(bench.images().release(INITIAL)?, &bench.keys()?, [INITIAL, version], rest, told);
+    let told = format!("A machine on {} is given {}", change.from, change.to);
+    let about = About::new(bench.images().release(INITIAL)?, &bench.keys()?, change, told);
     let (served, recorder) = ServedMachine::recorded(&about, folder)?;
     let served = bench.keep(served);
     let server = UpdateServer::start(bench.logs())?;
@@ -208,6 +236,7 @@ fn record(
     vm.guest().check(
         "echo kept > /etc/slipway-probe && docker volume create probe && echo kept > /var/lib/docker/volumes/probe/_data/file && sync",
     )?;
+    before(&fleet)?;
     recorder.mark(UPDATE)?;
     story(&fleet, &recorder)?;
     vm.guest().check("sync")?;

@@ -8,7 +8,7 @@ use image_builder::qemu::machine::{CLOUD_CONFIG, Credential, FirmwareFile};
 use qemu_tests::disk::Disk;
 use qemu_tests::file_server::FileServer;
 use qemu_tests::media;
-use qemu_tests::scenario::{Bench, Check, Scenario};
+use qemu_tests::scenario::{Bench, Check, Scenario, When};
 use qemu_tests::scratch;
 use qemu_tests::vm::{Spec, Vm};
 use serde_json::Value;
@@ -165,7 +165,9 @@ pub(crate) const OEM: Scenario = Scenario::new(
         arrived(&vm, "oem")
     },
 )
-.seconds(100);
+.seconds(100)
+// The order of all sources, this one among them, is shown for every change.
+.when(When::Full);
 
 pub(crate) const SAMPLE_OF_2015: Scenario = Scenario::new(
     "document_of_2015_on_a_config_drive",

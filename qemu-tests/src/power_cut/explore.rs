@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::Context;
 use camino::Utf8Path;
 use image_builder::sign::SigningCertificate;
+use image_builder::slot::Slot;
 use serde::Serialize;
 
-use super::facts::Facts;
+use super::facts::{Facts, Uki};
 use super::invariants::{self, Expected};
 use super::judge::Judge;
 use super::lint::{self, Order};
@@ -28,12 +29,12 @@ pub struct Plan<'a> {
     pub from: &'a str,
     /// Versions that may run.
     pub versions: Vec<String>,
-    /// What the machine runs from while it updates, and what it writes to.
-    pub slots: (Place, Place),
+    /// The slot that is written to; the other one runs meanwhile.
+    pub written: Slot,
+    /// Version that it is to hold.
+    pub version: String,
     /// Mark up to which the active slot must not be touched.
     pub until: &'a str,
-    /// Entry that becomes visible, in lower case.
-    pub entry: &'a str,
     /// Files on the state partition that the owner wrote before, and what is in them.
     pub owner: (&'a [&'a str], &'a str),
     /// States of the state partition that are checked with e2fsck, at most.
@@ -45,16 +46,16 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'static> {
-    /// The plan for a recording of an update from slot A, made by the scenarios.
+    /// The plan for a recording of an update, made by the scenarios.
     pub fn for_update(recording: &Recording, file_system_checks: usize) -> anyhow::Result<Self> {
         let about = &recording.about;
         let certificate = SigningCertificate::load(about.certificate.as_std_path());
         Ok(Self {
             from: UPDATE,
             versions: about.versions.clone(),
-            slots: (Place::SlotA, Place::SlotB),
+            written: about.written,
+            version: about.tried().to_owned(),
             until: COMMITTED,
-            entry: "slipway-b.efi",
             owner: (OWNERS_FILES, OWNERS_WORD),
             file_system_checks,
             seed: SEED,
@@ -231,11 +232,11 @@ pub fn explore(recording: &Recording, plan: &Plan<'_>, scratch: &Utf8Path) -> an
             }
         }
     }
-    for problem in lint::untouched(recording, &timeline.map, plan.slots.0, plan.from, plan.until) {
+    for problem in lint::untouched(recording, &timeline.map, plan.written.other().into(), plan.from, plan.until) {
         found.violation("I3", problem, None, plan.from);
     }
     let (visible, flipped) = (found.order.entry_visible, found.order.flipped);
-    found.order = lint::order(recording, &timeline.map, plan.slots.1, plan.from, visible, flipped);
+    found.order = lint::order(recording, &timeline.map, plan.written.into(), plan.from, visible, flipped);
     if let Some(problem) = lint::ordered(&found.order) {
         found.violation("I4", problem, None, plan.from);
     }
@@ -296,7 +297,9 @@ fn watch_order(timeline: &Timeline<'_>, cut: &Cut, judge: &mut Judge, plan: &Pla
         let layer = Layer::new(timeline, sectors);
         judge.facts(&State::new(timeline, vec![&layer]), &timeline.map).context("reading a state")
     };
-    let visible = |facts: &Facts| facts.esp.entries.iter().any(|entry| entry.name == plan.entry);
+    // The entry of what the slot held before does not count; one that cannot be read does.
+    let new = |uki: &Result<Uki, String>| uki.as_ref().map_or(true, |uki| uki.version == plan.version);
+    let visible = |facts: &Facts| facts.esp.entries.iter().any(|entry| entry.name == plan.written.entry() && new(&entry.uki));
     let all = shows(judge, timeline.pending.len())?;
     if order.entry_visible.is_none() && visible(&all) {
         let mut request = timeline.pending.len();
@@ -311,7 +314,7 @@ fn watch_order(timeline: &Timeline<'_>, cut: &Cut, judge: &mut Judge, plan: &Pla
             .position(|event| matches!(event, crate::nbd::recorder::Event::Submit { id: other, .. } if Some(*other) == id));
         order.entry_visible = event.or(Some(cut.events));
     }
-    let flips = all.choices.as_ref().is_ok_and(|choices| choices.one_shot.as_deref() == Some(plan.entry));
+    let flips = all.choices.as_ref().is_ok_and(|choices| choices.one_shot.as_deref() == Some(plan.written.entry()));
     if order.flipped.is_none() && cut.why == Why::Flash && flips {
         order.flipped = Some(cut.events);
     }

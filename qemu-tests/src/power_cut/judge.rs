@@ -120,8 +120,7 @@ impl Judge {
     }
 
     fn slot(&mut self, state: &State<'_>, slot: Slot, hash: &RootHash) -> io::Result<bool> {
-        let place = if slot == Slot::A { Place::SlotA } else { Place::SlotB };
-        let key = (slot, state.print(place), hash.to_string());
+        let key = (slot, state.print(slot.into()), hash.to_string());
         if let Some(verdict) = self.slots.get(&key) {
             return Ok(*verdict);
         }

@@ -5,6 +5,7 @@ use std::fs::File;
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use image_builder::qemu::firmware::{self, SecureBoot};
+use image_builder::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 use crate::nbd::disk::Layered;
@@ -35,10 +36,25 @@ pub struct About {
     pub story: String,
     /// Versions that may be started in any state of it: the old one and the one that is tried, in this order.
     pub versions: Vec<String>,
+    /// The slot that is written to.
+    pub written: Slot,
     /// Versions that a machine may rest in: both, or the old one alone when the other is bad.
     pub rest: Vec<String>,
     /// Certificate (PEM) that boot entries are signed with.
     pub certificate: Utf8PathBuf,
+}
+
+/// One update.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Version that the machine runs.
+    pub from: &'a str,
+    /// Version that it is given.
+    pub to: &'a str,
+    /// The slot that this goes to.
+    pub written: Slot,
+    /// Versions that the machine may rest in afterwards, whenever the power fails.
+    pub rest: &'a [&'a str],
 }
 
 /// The two servers of one machine.
@@ -111,10 +127,17 @@ impl ServedMachine {
 impl About {
     /// A machine with `image` that `story` happens to.
     #[must_use]
-    pub fn new(image: Utf8PathBuf, keys: &Utf8Path, versions: [&str; 2], rest: &[&str], story: String) -> Self {
-        let versions = versions.map(str::to_owned).to_vec();
-        let rest = rest.iter().map(|version| (*version).to_owned()).collect();
-        Self { image, disk_bytes: DISK_BYTES, story, versions, rest, certificate: keys.join("public/secure-boot.crt") }
+    pub fn new(image: Utf8PathBuf, keys: &Utf8Path, change: &Change<'_>, story: String) -> Self {
+        let owned = |versions: &[&str]| versions.iter().map(|version| (*version).to_owned()).collect();
+        let (versions, rest) = (owned(&[change.from, change.to]), owned(change.rest));
+        let certificate = keys.join("public/secure-boot.crt");
+        Self { image, disk_bytes: DISK_BYTES, story, versions, written: change.written, rest, certificate }
+    }
+
+    /// The version that is tried.
+    #[must_use]
+    pub fn tried(&self) -> &str {
+        self.versions.last().map_or("", String::as_str)
     }
 
     /// Reads it.

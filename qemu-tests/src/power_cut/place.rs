@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use image_builder::disk::PartitionSpec;
+use image_builder::slot::Slot;
 use serde::Serialize;
 
 use super::machine::{DISK, VARIABLES};
@@ -46,6 +47,15 @@ impl Place {
     #[must_use]
     pub fn is_bulk(self) -> bool {
         matches!(self, Self::EspBulk | Self::SlotA | Self::SlotB)
+    }
+}
+
+impl From<Slot> for Place {
+    fn from(slot: Slot) -> Self {
+        match slot {
+            Slot::A => Self::SlotA,
+            Slot::B => Self::SlotB,
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Recordings made up for tests.
 
-use super::machine::About;
+use image_builder::slot::Slot;
+
+use super::machine::{About, Change};
 use super::recording::{Base, Recording};
 use super::sector::SECTOR;
 use super::source::Source;
 use crate::nbd::recorder::Event;
 use crate::nbd::wire::Op;
+
+const CHANGE: Change<'static> = Change { from: "1.0.0", to: "1.0.1", written: Slot::B, rest: &[] };
 
 /// A recording in the making.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +38,7 @@ impl Story {
             events: self.events.clone(),
             data: Source::Memory(self.data.clone()),
             digest: String::new(),
-            about: About::new("image".into(), "keys".into(), ["1.0.0", "1.0.1"], &[], String::new()),
+            about: About::new("image".into(), "keys".into(), &CHANGE, String::new()),
         }
     }
 
