@@ -43,6 +43,10 @@ pub fn absorb(record: &mut Record, said: &CheckIn, now: Time) -> Absorbed {
     for report in &said.reports {
         hear(record, report, now, &mut out);
     }
+    if said.asks && record.facts.progress.as_ref().is_some_and(|progress| progress.phase != Phase::Staged) {
+        // Whoever asks is fetching nothing: what it says of a download is late, from before its power failed, or that one was given up.
+        record.facts.progress = None;
+    }
     record.last_seen = now;
     record.state = record.standing();
     let facts = &record.facts;

@@ -55,6 +55,29 @@ fn the_event_of_every_ordinary_check_is_no_completion_but_frees_a_stuck_machine(
 }
 
 #[test]
+fn who_asks_for_an_update_is_fetching_none() {
+    // The power failed amid a download: after the boot it asks, and says only now that it had begun.
+    for (kind, asks, standing) in [
+        (13, true, Standing::Idle),
+        (14, true, Standing::Idle),
+        // A release that waits for its reboot goes on waiting, and who only reports goes on fetching.
+        (3, true, Standing::Staged),
+        (13, false, Standing::Downloading),
+        (14, false, Standing::Downloaded),
+    ] {
+        let mut record = machine();
+        let late = CheckIn { asks, boot_id: "boot-2".into(), ..said(kind, 1, None, None) };
+        let absorbed = absorb(&mut record, &late, Time(2));
+        assert_eq!((record.state, absorbed.events.len()), (standing, 1), "{kind} {asks}");
+        // It says so in a request of its own, and asks in the next.
+        let mut record = machine();
+        absorb(&mut record, &CheckIn { asks: false, ..late }, Time(2));
+        absorb(&mut record, &CheckIn { asks, reports: Vec::new(), boot_id: "boot-2".into(), ..said(0, 0, None, None) }, Time(3));
+        assert_eq!(record.state, standing, "{kind} {asks}, in two requests");
+    }
+}
+
+#[test]
 fn a_quiet_check_changes_nothing_but_the_time() {
     let mut record = machine();
     let absorbed = absorb(&mut record, &said(3, 2, Some(""), None), Time(9));
