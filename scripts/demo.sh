@@ -18,7 +18,7 @@ tell() { printf '   %s\n' "$*"; }
 # compile PROGRAM...: becomes the compiler. All packages are always named, and so a library that several programs use is compiled once.
 compile() {
     exec env RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --quiet --profile demo --target "$target" --target-dir target/programs \
-        --package image-builder --package update-server --package cloud-config --package cluster-agent --package updater \
+        --package image-builder --package update-server --package cloud-config --package cluster-agent --package superblock --package updater \
         $(printf -- '--bin %s ' "$@")
 }
 
@@ -30,8 +30,8 @@ say 'compiling what goes into the image, and meanwhile installing the Debian pac
 { "$builder" fetch image-builder/recipes/vm-initial.toml --install && "$builder" fetch image-builder/recipes/vm.toml --install; } &
 packages=$!
 trap 'kill $packages 2>/dev/null' EXIT
-(compile cloud-config cluster-agent updater)
-for program in cloud-config cluster-agent updater; do install --compare "$compiled/$program" "$demo/bin/$program"; done
+(compile cloud-config cluster-agent slipway-superblock updater)
+for program in cloud-config cluster-agent slipway-superblock updater; do install --compare "$compiled/$program" "$demo/bin/$program"; done
 wait "$packages" || true
 export SLIPWAY_PROGRAMS="$PWD/$demo/bin" SLIPWAY_BUILDER="$builder"
 

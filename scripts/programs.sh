@@ -8,9 +8,9 @@ target=x86_64-unknown-linux-gnu
 out=target/programs/bin
 
 RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --quiet --profile dist --target "$target" \
-    --target-dir target/programs --package cloud-config --package cluster-agent --package updater
+    --target-dir target/programs --package cloud-config --package cluster-agent --package superblock --package updater
 mkdir -p "$out"
-for program in cloud-config cluster-agent updater; do
+for program in cloud-config cluster-agent slipway-superblock updater; do
     install --compare "target/programs/$target/dist/$program" "$out/$program"
 done
 echo "$out"

@@ -47,6 +47,7 @@ const CHECKS: &[Check] = &[
 /// Scenarios with machines of their own.
 const SCENARIOS: &[Scenario] = &[
     state::SURVIVES,
+    state::TORN,
     slots::SECOND_SLOT,
     slots::EMPTY_SLOT,
     damage::FLIPPED_BIT,

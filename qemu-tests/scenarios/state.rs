@@ -50,6 +50,33 @@ pub(crate) const SURVIVES: Scenario = Scenario::new(
 .seconds(280)
 .allow(&["Kernel panic"]);
 
+/// Where ext4 keeps its superblock's checksum, in bytes from the beginning of the partition.
+const CHECKSUM_AT: u64 = 1024 + 0x3fc;
+
+pub(crate) const TORN: Scenario = Scenario::new(
+    "torn_superblock_of_the_state_partition_costs_nothing",
+    "When a power cut tears the superblock of the state partition, which nobody recognises then, it is mended and not made anew.",
+    |bench| {
+        let vm = bench.fork("vm", &bench.spec()?)?;
+        change(&vm)?;
+        let before = remembered(&vm)?;
+        let boot = vm.guest().boot_id()?;
+        // The second of its two sectors alone is what a write that was under way left.
+        let tear = format!(
+            "sync; disk=$(readlink -f /dev/disk/by-partlabel/state) && \
+             printf torn | dd of=$disk bs=1 seek={CHECKSUM_AT} conv=notrunc,fsync && dd if=$disk bs=1 skip={CHECKSUM_AT} count=4 iflag=nocache"
+        );
+        let torn = vm.guest().check(&tear)?;
+        ensure!(torn.stdout.ends_with("torn"), "the checksum was not changed: {torn}");
+        vm.reset()?;
+        vm.wait_for_boot_after(&boot)?;
+        ensure!(remembered(&vm)? == before, "the host remembers\n{}\ninstead of\n{before}", remembered(&vm)?);
+        ensure!(vm.console()?.contains("its checksum was computed anew"), "nothing was mended, so nothing was torn");
+        Ok(())
+    },
+)
+.seconds(120);
+
 /// A new file, a changed file and a removed file in /etc, and files where users and services keep theirs.
 fn change(vm: &Vm) -> anyhow::Result<()> {
     vm.guest().write_file(Utf8Path::new("/var/lib/slipway-probe/data"), &[7; 100_000])?;

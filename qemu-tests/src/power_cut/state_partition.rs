@@ -46,6 +46,9 @@ pub fn examine(
 ) -> anyhow::Result<Findings> {
     let path = folder.join("state.ext4");
     make(timeline, state, extent, &path)?;
+    let file = File::options().read(true).write(true).open(&path).with_context(|| format!("opening {path}"))?;
+    // As the initrd does first of all. What it refuses, the checker finds.
+    let _ = superblock::mend(&file);
     // Replays the journal and does what a mount does as well: orphans, counts. Anything worse needs a person, and is a finding.
     let said = Cmd::new("e2fsck").args(["-f", "-p"]).arg(&path).transcript().context("checking the state partition")?;
     let said = format!("{}{}", said.stdout, said.stderr);
