@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::host::{Slot, TurnAnswer};
 use super::{Command, Daemon, Reply, Request, Silent};
 use crate::config::Settings;
+use crate::config::model::{CHECK_INTERVAL, CHECK_JITTER};
 use crate::history::{History, What};
 use crate::machine::test_support::{ill, settled};
 use crate::machine::{Machine, Persisted, Status, TransitionError};
@@ -137,6 +138,34 @@ fn an_ill_release_is_left_reported_and_not_tried_again() {
     assert!(calls.iter().filter(|call| call.starts_with("check")).count() > 20);
     assert!(!calls.iter().any(|call| call.starts_with("stage")), "{calls:?}");
     assert!(calls.contains(&"report 3/0".to_owned()) && calls.contains(&"discard b".to_owned()));
+}
+
+#[test]
+fn a_day_without_news_is_a_question_now_and_then_and_leaves_nothing_but_its_time() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let root = prepare(&settled("1.0.0"));
+    let host = Script::new(Slot::A, 1, "1.0.0");
+    let remembered = || {
+        let mut files: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        (files, Persisted { last_checked: None, metadata_checked: None, metadata_expires: None, ..on_disk(root.path()) })
+    };
+    run(root.path(), &host, async |mut outside| {
+        outside.until("idle").await;
+        outside.time.sleep(HOUR).await;
+        let (before, asked) = (remembered(), on_disk(root.path()).last_checked);
+        outside.time.sleep(HOUR * 23).await;
+        assert_eq!(remembered(), before);
+        assert!(on_disk(root.path()).last_checked > asked);
+        assert_eq!(outside.status.borrow().state, "idle");
+    });
+    let calls = host.calls();
+    let (checks, others): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.starts_with("check "));
+    assert!(checks.len() >= 24 * 60 / 50, "{checks:?}");
+    assert_eq!(others, ["refresh"], "the signed metadata is looked at once a day");
+    let checks = host.checks.borrow();
+    let (least, most) = (CHECK_INTERVAL - CHECK_JITTER, CHECK_INTERVAL + CHECK_JITTER);
+    assert!(checks.windows(2).all(|pair| (least..=most).contains(&(pair[1] - pair[0]))), "{checks:?}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) struct Script {
     /// What `cluster-agent` answers; afterwards it says yes.
     pub(super) turns: RefCell<VecDeque<TurnAnswer>>,
     pub(super) calls: RefCell<Vec<String>>,
+    /// When the server was asked.
+    pub(super) checks: RefCell<Vec<Duration>>,
     pub(super) time: Rc<Virtual>,
 }
 
@@ -40,6 +42,7 @@ impl Script {
             metadata: RefCell::new(Ok(Some(crate::machine::test_support::EXPIRES.parse().unwrap()))),
             turns: RefCell::default(),
             calls: RefCell::default(),
+            checks: RefCell::default(),
             time: Rc::default(),
         }
     }
@@ -59,6 +62,7 @@ impl Host for Script {
     }
 
     async fn check(&self, access: &Access, report: CheckReport) -> Result<CheckAnswer, Failure> {
+        self.checks.borrow_mut().push(self.time.elapsed());
         self.note(format!("check {} first={} on-demand={}", access.server, report.first, report.on_demand));
         Ok(match &*self.offer.borrow() {
             Some(version) => CheckAnswer::Update(offer(version)),
