@@ -48,12 +48,27 @@ prove() {
 prove vm
 [ -z "${SLIPWAY_TEST_FULL:-}" ] || prove metal
 
-step 'unit tests (the server on SQLite and Postgres, its page in a browser), and the promises on running machines'
-tools=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
-SLIPWAY_TEST_TOOLS=$tools SLIPWAY_TEST_IMAGES=$PWD/$out SLIPWAY_TEST_BROWSER=1 SLIPWAY_TEST_ETCD=$(scripts/etcd.sh "$(lock_of vm)") \
-    updater/server/tests/postgres.sh cargo test --workspace --locked --no-fail-fast
+# Unit tests wait for clocks and databases most of their time, machines do not: side by side they take little longer than the machines alone.
+# Both times the whole workspace is named, so that nothing is compiled twice; without images the scenarios of the first are none.
+step 'the promises on running machines; beside them unit tests, the server on SQLite and Postgres, its page in a browser'
+SLIPWAY_TEST_TOOLS=$(ls -td "$SLIPWAY_CACHE"/steps/tools/* | head -n 1)
+export SLIPWAY_TEST_TOOLS
+units=target/unit-tests.log
+# A process group of its own, which ends with this script however that ends.
+SLIPWAY_TEST_BROWSER=1 SLIPWAY_TEST_ETCD=$(scripts/etcd.sh "$(lock_of vm)") setsid env --unset=SLIPWAY_TEST_IMAGES \
+    updater/server/tests/postgres.sh cargo test --workspace --locked --no-fail-fast >"$units" 2>&1 &
+beside=$!
+trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+failed=
+SLIPWAY_TEST_IMAGES=$PWD/$out cargo test --workspace --locked --test scenarios || failed=1
+wait "$beside" || failed=1
+trap - EXIT INT TERM
+step 'what the unit tests said'
+cat "$units"
+[ -z "$failed" ] || { step 'a test failed, above' && exit 1; }
 
 if [ -n "${SLIPWAY_TEST_FULL:-}" ]; then
     step 'planted defects, each of which a test must notice'
-    SLIPWAY_TEST_TOOLS=$tools target/debug/museum run --out "$out/museum"
+    target/debug/museum run --out "$out/museum"
 fi
