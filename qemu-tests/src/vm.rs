@@ -409,6 +409,18 @@ impl Vm {
         self.qmp().execute("system_reset", json!({})).map(drop)
     }
 
+    /// Takes the power away until [`power_on`](Self::power_on): nothing more reaches the disk, and memory is gone.
+    pub fn power_cut(&self) -> anyhow::Result<()> {
+        let mut qmp = self.qmp();
+        qmp.execute("stop", json!({}))?;
+        qmp.execute("system_reset", json!({})).map(drop)
+    }
+
+    /// Gives the power back after a [`power_cut`](Self::power_cut).
+    pub fn power_on(&self) -> anyhow::Result<()> {
+        self.qmp().execute("cont", json!({})).map(drop)
+    }
+
     /// Presses the power button and waits until the machine is off.
     pub fn power_off(&self) -> anyhow::Result<()> {
         self.qmp().execute("system_powerdown", json!({}))?;
