@@ -1,7 +1,7 @@
 //! Cluster services and updates: the sections of `coreos` that are not units.
 
-use super::builder::{Builder, PRIVATE, PUBLIC, environment_line};
-use super::effect::{Action, JobKind, Origin};
+use super::builder::{Builder, PRIVATE, PUBLIC, environment_line, systemd_folder};
+use super::effect::{Action, JobKind, Origin, Persistence};
 use super::etcd::Settings;
 use super::path::HostPath;
 use crate::model::coreos::CoreOs;
@@ -45,13 +45,17 @@ pub(super) fn drop_ins(builder: &mut Builder<'_>, config: &Config) {
     for (place, remark) in std::mem::take(&mut etcd.remarks) {
         builder.note(&place, remark);
     }
+    let mut persistence = Persistence::Runtime;
     if super::members::wanted(config) {
         // Who this member is and where it listens is for the agent to say.
         etcd.variables.retain(|name, _| !super::members::is_agents(name));
+        // A member is one again at a boot that finds no document, and has to wait for its leader as long as the others do.
+        persistence = Persistence::Persistent;
     }
     if let Some(origin) = origin.filter(|_| !etcd.variables.is_empty()) {
         let lines: String = etcd.variables.iter().map(|(key, value)| environment_line(key, value)).collect();
-        builder.file(origin, "/run/systemd/system/etcd.service.d/20-cloudinit.conf", PUBLIC, format!("[Service]\n{lines}"));
+        let folder = systemd_folder("system", persistence);
+        builder.file(origin, &format!("{folder}/etcd.service.d/20-cloudinit.conf"), PUBLIC, format!("[Service]\n{lines}"));
     }
     if let Some(fleet) = &coreos.fleet {
         let lines: String = fleet.variables().map(|(variable, setting)| environment_line(variable.name, setting.reveal())).collect();

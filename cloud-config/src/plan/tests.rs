@@ -224,6 +224,8 @@ fn documents_of_2015_say_it_under_etcd2() {
         document,
         &["start cluster-agent.service", "note: etcd2.service is called", "note: etcd.service is started by cluster-agent.service"],
     );
+    // Like the agent's configuration it is there after a boot that finds no document.
+    check(document, &["file /etc/systemd/system/etcd.service.d/20-cloudinit.conf 0644"]);
     assert!(!lines(document).iter().any(|line| line.starts_with("start etcd.service")), "etcd would start alone");
 }
 
@@ -232,6 +234,7 @@ fn without_a_cluster_etcd_is_the_users_own() {
     for document in ["coreos: {etcd2: {name: n1}, units: [{name: etcd2.service, command: start}]}", "coreos: {update: {group: beta}}"] {
         assert!(!lines(document).iter().any(|line| line.contains("cluster")), "{document}");
     }
+    check("coreos: {etcd2: {name: n1}}", &["file /run/systemd/system/etcd.service.d/20-cloudinit.conf"]);
     check("coreos: {swarm: {}}", &["start cluster-agent.service"]);
     check("coreos: {turns: {lock: fleet-lock, url: \"http://10.0.0.1\"}}", &["start cluster-agent.service"]);
 }

@@ -15,7 +15,7 @@ use cluster_store::Tls;
 use crate::etcd::engine::{has_data, put_aside};
 use crate::etcd::init::{Init, run};
 use crate::etcd::launch::{Joining, Launch};
-use crate::etcd::members::{self, Silences};
+use crate::etcd::members::Lookout;
 use crate::etcd::memory::Memory;
 use crate::ground::Ground;
 use crate::snapshot;
@@ -82,7 +82,7 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
 pub async fn refuse_with_quorum(ground: &Ground, files: Option<&Files>, next: &'static str) -> Result<()> {
     let mut endpoints: BTreeSet<String> = Memory::read(&ground.state)?.members.into_iter().flat_map(|known| known.client_urls).collect();
     endpoints.insert(format!("{}://{}", Ground::scheme(files.is_some()), ground.local));
-    let found = members::look(&endpoints, files.map(Tls::from).as_ref(), &ground.machine_id, &mut Silences::default()).await;
+    let found = Lookout::before_recovery().look(&endpoints, files.map(Tls::from).as_ref(), &ground.machine_id).await;
     if found.is_some() { bail!(QuorumExists { next }) } else { Ok(()) }
 }
 
@@ -153,9 +153,9 @@ async fn snapshot_of_data(
     let certificates = files.map(Tls::from);
     let taken = tokio::time::timeout(PATIENCE, async {
         let endpoints = BTreeSet::from([endpoint]);
+        let mut lookout = Lookout::default();
         loop {
-            if let Some((client, _)) = members::look(&endpoints, certificates.as_ref(), &ground.machine_id, &mut Silences::default()).await
-            {
+            if let Some((client, _)) = lookout.look(&endpoints, certificates.as_ref(), &ground.machine_id).await {
                 return snapshot::take(client, &copies.snapshots, now, &ground.etcdutl).await;
             }
             tokio::time::sleep(PAUSE).await;

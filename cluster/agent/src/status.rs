@@ -54,7 +54,7 @@ pub async fn members(access: &Access) -> Result<Vec<Member>> {
     let mut found = Vec::new();
     for member in list.members() {
         let status = match member.client_urls().first() {
-            Some(url) => members::status(url, access.tls.as_ref()).await,
+            Some(url) => members::status_of(url, access.tls.as_ref()).await,
             None => None,
         };
         let leads = status.as_ref().is_some_and(|status| status.leader() == member.id());

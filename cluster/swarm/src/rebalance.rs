@@ -185,20 +185,12 @@ pub async fn even_out(engine: &Engine, uneven: &Uneven, pause: Duration) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::NodeId;
 
     fn node(number: usize) -> Node {
         Node {
-            id: NodeId(format!("n{number}")),
-            version: 1,
-            hostname: format!("h{number}"),
-            address: None,
-            state: State::Ready,
-            availability: Availability::Active,
             role: if number == 0 { Role::Manager } else { Role::Worker },
-            vote: None,
-            name: None,
             labels: BTreeMap::from([("zone".to_owned(), if number < 2 { "a" } else { "b" }.to_owned())]),
+            ..Node::example(number)
         }
     }
 

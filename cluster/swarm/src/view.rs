@@ -92,6 +92,25 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
 }
 
+#[cfg(test)]
+impl Node {
+    /// `n0`, `n1` and so on: a worker that is ready and takes tasks.
+    pub(crate) fn example(number: usize) -> Self {
+        Self {
+            id: NodeId(format!("n{number}")),
+            version: 1,
+            hostname: format!("h{number}"),
+            address: None,
+            state: State::Ready,
+            availability: Availability::Active,
+            role: Role::Worker,
+            vote: None,
+            name: None,
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
 impl Node {
     /// It votes, or is to vote.
     #[must_use]

@@ -25,7 +25,7 @@ pub(super) const SERVICE_SECS: u64 = 60;
 /// Between signs of life of etcd's leader, and without one until there is another. etcd's own 100 and 1000 are for machines that answer within
 /// milliseconds; emulated ones that share a core are ten times slower, and would elect leaders and do nothing else.
 const HEARTBEAT_MS: u32 = 1_000;
-const ELECTION_MS: u32 = 10_000;
+pub(super) const ELECTION_MS: u32 = 10_000;
 /// A voter that is dead for so long is replaced; a reboot of an emulated machine takes minutes.
 const REPLACE_AFTER: &str = "1h";
 

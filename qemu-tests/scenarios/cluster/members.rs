@@ -4,7 +4,7 @@ use anyhow::{Context, bail, ensure};
 use qemu_tests::budget::Need;
 use qemu_tests::scenario::{Scenario, When};
 
-use super::lab::{Cluster, ETCDCTL, FORM_SECS, REJOIN_SECS};
+use super::lab::{Cluster, ELECTION_MS, ETCDCTL, FORM_SECS, REJOIN_SECS};
 
 /// The shortest time that the agent takes for "never comes back".
 const REPLACE_SOON: &str = "60s";
@@ -48,6 +48,10 @@ pub(crate) const RETURNS: Scenario = Scenario::new(
             let (vm, boot) = cluster.machines.get(index).zip(boots.get(index)).context("there are not three machines")?;
             vm.power_on()?;
             vm.wait_for_boot_after(boot)?;
+            // No document is found at this boot.
+            let said = vm.guest().check("systemctl show --value --property Environment etcd.service")?;
+            let patience = format!("ETCD_ELECTION_TIMEOUT={ELECTION_MS}");
+            ensure!(said.text().contains(&patience), "{} is a member that does not wait as long as the others: {said}", vm.name());
         }
         cluster.has_voters(3)?;
         let said = cluster.first()?.guest().check(&format!("{ETCDCTL} get promise --print-value-only"))?;

@@ -17,7 +17,7 @@ use super::forward::Forwarder;
 use super::init::Init;
 use super::launch::{Joining, Launch};
 use super::lock::Lock;
-use super::members::{self, Silences};
+use super::members::Lookout;
 use super::memory::{Memory, write_whole};
 use super::neighbour::{self, Fresh};
 use super::rendezvous::Rendezvous;
@@ -47,7 +47,7 @@ pub struct Engine<I, R> {
     report: Report,
     access: watch::Sender<Option<Access>>,
     memory: Memory,
-    silences: Silences,
+    lookout: Lookout,
     fresh: Option<Fresh>,
     forwarder: Option<Forwarder>,
     roster: Option<Roster>,
@@ -70,9 +70,8 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         access: watch::Sender<Option<Access>>,
     ) -> Result<Self> {
         let memory = Memory::read(&ground.state)?;
-        let silences = Silences::default();
         let (fresh, forwarder, roster) = (None, None, None);
-        Ok(Self { ground, config, init, rendezvous, report, access, memory, silences, fresh, forwarder, roster, looks: 0, die_at: None })
+        Ok(Self { ground, config, init, rendezvous, report, access, memory, lookout: Lookout::default(), fresh, forwarder, roster, looks: 0, die_at: None })
     }
 
     /// Goes on for ever.
@@ -108,9 +107,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let data = has_data(&self.ground.data);
         let running = self.init.running().await?;
         let seat = self.ground.seat(files.is_some());
-        let mut answered =
-            members::look(&self.endpoints(running.is_some(), files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences)
-                .await;
+        let mut answered = self.ask_members(running.is_some(), files).await;
         let (mut roster, mut neighbours) = (Err("not asked".to_owned()), BTreeMap::new());
         if answered.is_none() && !data && self.memory.members.is_empty() {
             // From the second time on its members have been asked above.
@@ -119,13 +116,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
             if let Ok(roster) = &roster {
                 self.memory.size = Some(roster.size);
                 if first {
-                    answered = members::look(
-                        &self.endpoints(running.is_some(), files),
-                        certificates.as_ref(),
-                        &self.ground.machine_id,
-                        &mut self.silences,
-                    )
-                    .await;
+                    answered = self.ask_members(running.is_some(), files).await;
                 }
                 if answered.is_none() && roster.seats.len() == roster.size {
                     neighbours = ask_all(roster, &seat, files).await?;
@@ -137,7 +128,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         if live.is_none() {
             for known in &self.memory.members {
                 let url = known.client_urls.first().map(String::as_str).unwrap_or_default();
-                remembered.insert(known.name.clone(), members::status(url, certificates.as_ref()).await.is_some());
+                remembered.insert(known.name.clone(), self.lookout.answers(url, certificates.as_ref()).await);
             }
         }
         self.learn(live.as_ref(), data && running.is_some(), &seat)?;
@@ -155,6 +146,11 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
             replace_after: self.config.etcd.replace_after,
         };
         Ok((seen, client))
+    }
+
+    async fn ask_members(&mut self, running: bool, files: Option<&Files>) -> Option<(Client, Live)> {
+        let endpoints = self.endpoints(running, files);
+        self.lookout.look(&endpoints, files.map(Tls::from).as_ref(), &self.ground.machine_id).await
     }
 
     /// Where members may be asked: here, where they were, where they were to be.
@@ -307,8 +303,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let file = prepared.await.context("the snapshot before a change of the members took too long")??;
         tracing::info!(file = %file.display(), "took a snapshot before the members change");
         // The world may have changed while we waited for the lock and the snapshot.
-        let certificates = files.map(Tls::from);
-        let again = members::look(&self.endpoints(false, files), certificates.as_ref(), &self.ground.machine_id, &mut self.silences).await;
+        let again = self.ask_members(false, files).await;
         let (again, live) = again.map_or((None, None), |(client, live)| (Some(client), Some(live)));
         let now = Seen { live, ..seen.clone() };
         if !matches!(decide(&now), Step::TakeSeat { remove: wanted, .. } if wanted == remove) {

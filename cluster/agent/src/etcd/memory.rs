@@ -32,9 +32,9 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Known {
-    /// Its name.
+    /// What it is called.
     pub name: String,
-    /// Where clients reach it.
+    /// Where clients reach it; empty when it had never run.
     pub client_urls: Vec<String>,
 }
 
@@ -72,8 +72,8 @@ impl Memory {
     /// Learns where the members are.
     pub fn learn(&mut self, live: &Live) {
         self.cluster = Some(live.cluster);
-        let running = live.voters().filter(|member| member.has_run());
-        self.members = running.map(|member| Known { name: member.name.clone(), client_urls: member.client_urls.clone() }).collect();
+        // One that has never run counts for the quorum as well.
+        self.members = live.voters().map(|member| Known { name: member.called(), client_urls: member.client_urls.clone() }).collect();
     }
 }
 

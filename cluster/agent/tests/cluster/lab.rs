@@ -15,7 +15,7 @@ use cluster_agent::config::Config;
 use cluster_agent::etcd::Engine;
 use cluster_agent::etcd::init::{Init, Running};
 use cluster_agent::etcd::launch::Launch;
-use cluster_agent::etcd::members::{self, Silences};
+use cluster_agent::etcd::members::Lookout;
 use cluster_agent::etcd::rendezvous::Rendezvous;
 use cluster_agent::etcd::seen::{Live, Roster, Seat};
 use cluster_agent::ground::Ground;
@@ -207,7 +207,8 @@ impl Machine {
     pub async fn live(&self) -> Option<Live> {
         let scheme = Ground::scheme(self.certificates().is_some());
         let endpoint = BTreeSet::from([format!("{scheme}://{}", self.ground.local)]);
-        members::look(&endpoint, self.certificates().as_ref(), &self.ground.machine_id, &mut Silences::default())
+        Lookout::default()
+            .look(&endpoint, self.certificates().as_ref(), &self.ground.machine_id)
             .await
             .map(|(_, live)| live)
     }

@@ -43,21 +43,9 @@ fn runs(task: &Task) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Availability, Role};
 
     fn nodes(states: &[State]) -> Vec<Node> {
-        let node = |(number, state): (usize, &State)| Node {
-            id: NodeId(format!("n{number}")),
-            version: 1,
-            hostname: format!("h{number}"),
-            address: None,
-            state: *state,
-            availability: Availability::Active,
-            role: Role::Worker,
-            vote: None,
-            name: None,
-            labels: BTreeMap::new(),
-        };
+        let node = |(number, state): (usize, &State)| Node { state: *state, ..Node::example(number) };
         states.iter().enumerate().map(node).collect()
     }
 

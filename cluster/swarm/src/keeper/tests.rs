@@ -48,16 +48,11 @@ fn add(observed: &mut Observed, number: usize, manager: bool) {
     let address = format!("10.0.0.{}", number + 1).parse().unwrap();
     let machine = format!("m{number}");
     observed.nodes.push(Node {
-        id: id(number),
-        version: 1,
-        hostname: format!("h{number}"),
         address: Some(address),
-        state: State::Ready,
-        availability: Availability::Active,
         role: if manager { Role::Manager } else { Role::Worker },
         vote: manager.then(|| Vote { leader: number == 0, reachable: true, address: format!("{address}:2377") }),
-        name: None,
         labels: BTreeMap::from([(labels::MACHINE.to_owned(), machine.clone())]),
+        ..Node::example(number)
     });
     let member = Member {
         node: Some(id(number)),
