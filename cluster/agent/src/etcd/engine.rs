@@ -70,8 +70,8 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         access: watch::Sender<Option<Access>>,
     ) -> Result<Self> {
         let memory = Memory::read(&ground.state)?;
-        let (fresh, forwarder, roster) = (None, None, None);
-        Ok(Self { ground, config, init, rendezvous, report, access, memory, lookout: Lookout::default(), fresh, forwarder, roster, looks: 0, die_at: None })
+        let (lookout, fresh, forwarder, roster) = (Lookout::default(), None, None, None);
+        Ok(Self { ground, config, init, rendezvous, report, access, memory, lookout, fresh, forwarder, roster, looks: 0, die_at: None })
     }
 
     /// Goes on for ever.

@@ -61,6 +61,12 @@ impl Connections {
         }
     }
 
+    /// Closes those that lead to no member any more.
+    fn keep_only(&mut self, endpoints: &BTreeSet<String>, live: &Live) {
+        let is_members = |url: &String| live.members.iter().any(|member| member.client_urls.contains(url));
+        self.open.retain(|url, _| endpoints.contains(url) || is_members(url));
+    }
+
     /// The one that is open, or a new one.
     ///
     /// # Errors
@@ -105,9 +111,7 @@ impl Lookout {
             let asked = async { agreed(self.connections.to(endpoint, tls).await?, me).await };
             match timeout(self.patience, asked).await {
                 Ok(Ok((client, mut live, present))) => {
-                    self.connections.open.retain(|open, _| {
-                        endpoints.contains(open) || live.members.iter().any(|member| member.client_urls.contains(open))
-                    });
+                    self.connections.keep_only(endpoints, &live);
                     self.check_all(&mut live, &present, tls).await;
                     return Some((client, live));
                 }

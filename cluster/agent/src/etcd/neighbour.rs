@@ -20,8 +20,11 @@ use crate::tls::Files;
 const PATH: &str = "/cluster-agent/fresh";
 /// What a machine without data answers.
 const FRESH: &str = "cluster-agent: no data here, waiting for the others\n";
-/// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one question may take. All others have to answer the same look, and right after a cluster is founded its first members are the
+/// busiest: with two seconds a fifth emulated machine waited six minutes for such a look.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long whoever asks us may take to say what.
+const TALK_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest question or answer that is read, in bytes: a member list of dozens.
 const TALK_MAX: usize = 64 << 10;
 /// Most talks at a time; more wait.
@@ -55,7 +58,7 @@ impl Fresh {
                     talks.join_next().await;
                 }
                 match listener.accept().await {
-                    Ok((stream, _)) => drop(talks.spawn(timeout(PATIENCE, answer(stream)))),
+                    Ok((stream, _)) => drop(talks.spawn(timeout(TALK_PATIENCE, answer(stream)))),
                     Err(error) => {
                         tracing::debug!(%error, "accepting");
                         tokio::time::sleep(PAUSE).await;

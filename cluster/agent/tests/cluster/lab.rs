@@ -207,10 +207,7 @@ impl Machine {
     pub async fn live(&self) -> Option<Live> {
         let scheme = Ground::scheme(self.certificates().is_some());
         let endpoint = BTreeSet::from([format!("{scheme}://{}", self.ground.local)]);
-        Lookout::default()
-            .look(&endpoint, self.certificates().as_ref(), &self.ground.machine_id)
-            .await
-            .map(|(_, live)| live)
+        Lookout::default().look(&endpoint, self.certificates().as_ref(), &self.ground.machine_id).await.map(|(_, live)| live)
     }
 
     /// The names of those who vote.
