@@ -29,6 +29,9 @@ pub(super) const ELECTION_MS: u32 = 10_000;
 /// A voter that is dead for so long is replaced; a reboot of an emulated machine takes minutes.
 const REPLACE_AFTER: &str = "1h";
 
+/// What the document says of the Swarm.
+const SWARM: &str = "  swarm:\n    managers: 3\n    replace_after: never\n";
+
 /// The image of [`archive::web`] on every machine that has it.
 pub(super) const IMAGE: &str = "slipway-test/web";
 /// The command that says which container answers.
@@ -67,10 +70,15 @@ impl Cluster {
         let discovery = server.discovery(size)?;
         let document = format!(
             "#cloud-config\ncoreos:\n  cluster:\n    discovery: {discovery}\n    tls: auto\n    secret: known to these machines only\n    \
-             replace_after: {replace_after}\n  swarm:\n    managers: 3\n    replace_after: never\n  update:\n    reboot-strategy: etcd-lock\n  \
+             replace_after: {replace_after}\n{SWARM}  update:\n    reboot-strategy: etcd-lock\n  \
              etcd2:\n    heartbeat_interval: {HEARTBEAT_MS}\n    election_timeout: {ELECTION_MS}\n"
         );
         Ok(Self { server, switch: bench.switch(ports)?, document, image: None, machines: Vec::new() })
+    }
+
+    /// The same without a Swarm: what forming one takes of the processors is what five machines lack for everything else.
+    pub(super) fn without_swarm(self) -> Self {
+        Self { document: self.document.replace(SWARM, ""), ..self }
     }
 
     /// Machines are given [`IMAGE`] before they join; there is no registry here. Afterwards it would take the time that leaders need for their

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use qemu_tests::budget::Need;
+use qemu_tests::guest::Output;
 use qemu_tests::scenario::{Scenario, When};
 
 use super::lab::{Cluster, ELECTION_MS, ETCDCTL, FORM_SECS, REJOIN_SECS};
@@ -98,7 +99,7 @@ pub(crate) const FIVE: Scenario = Scenario::new(
     "Five machines boot one after the other, and one loses its power on the way: all five become members. When the leader's power goes, \
               another one leads, and with three of five left the cluster still takes writes.",
     |bench| {
-        let mut cluster = Cluster::new(bench, 5, 5)?;
+        let mut cluster = Cluster::new(bench, 5, 5)?.without_swarm();
         for number in 1..=5 {
             let vm = cluster.join(bench)?;
             // The second one has registered by now or is about to; the fourth one waits for the last seat.
@@ -111,7 +112,7 @@ pub(crate) const FIVE: Scenario = Scenario::new(
         cluster.has_voters(5)?;
         let leader = format!("{ETCDCTL} endpoint status --cluster --write-out json");
         let leader = || -> anyhow::Result<usize> {
-            let said = cluster.first()?.guest().check(&leader)?;
+            let said = cluster.first()?.guest().wait_for(&leader, REJOIN_SECS, Output::success)?;
             let status: serde_json::Value = serde_json::from_str(&said.stdout).context("reading the members' status")?;
             let leads = status.as_array().into_iter().flatten().find(|member| {
                 let id = &member["Status"]["header"]["member_id"];
@@ -132,7 +133,7 @@ pub(crate) const FIVE: Scenario = Scenario::new(
                 "id=$({ETCDCTL} member list | sed -n 's/^\\([0-9a-f]*\\), started, .*{}:2380.*/\\1/p'); {ETCDCTL} move-leader $id",
                 cluster.address(2)?
             );
-            cluster.first()?.guest().check(&to)?;
+            cluster.first()?.guest().wait_for(&to, REJOIN_SECS, Output::success)?;
         }
         let gone = leader()?;
         ensure!(gone != 0, "the first machine still leads");
