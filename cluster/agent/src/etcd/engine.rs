@@ -127,8 +127,11 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
         let mut remembered = BTreeMap::new();
         if live.is_none() {
             for known in &self.memory.members {
-                let url = known.client_urls.first().map(String::as_str).unwrap_or_default();
-                remembered.insert(known.name.clone(), self.lookout.answers(url, certificates.as_ref()).await);
+                let answers = match known.client_urls.first() {
+                    Some(url) => self.lookout.answers(url, certificates.as_ref()).await,
+                    None => false,
+                };
+                remembered.insert(known.name.clone(), answers);
             }
         }
         self.learn(live.as_ref(), data && running.is_some(), &seat)?;
