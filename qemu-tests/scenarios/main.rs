@@ -69,6 +69,7 @@ const SCENARIOS: &[Scenario] = &[
     cluster::RETURNS,
     cluster::STANDBY,
     cluster::FIVE,
+    cluster::LOST,
     cluster::PLACED,
     cluster::BALANCED,
     cluster::ROLLING,

@@ -4,11 +4,14 @@ use anyhow::{Context, bail, ensure};
 use qemu_tests::budget::Need;
 use qemu_tests::guest::Output;
 use qemu_tests::scenario::{Scenario, When};
+use qemu_tests::vm::Vm;
 
 use super::lab::{Cluster, ELECTION_MS, ETCDCTL, FORM_SECS, REJOIN_SECS};
 
 /// The shortest time that the agent takes for "never comes back".
 const REPLACE_SOON: &str = "60s";
+/// How long it may take to begin again from a member's data, or to find out that one must not, in KVM seconds.
+const RECOVER_SECS: u64 = 60;
 
 pub(crate) const PARTED: Scenario = Scenario::new(
     "a_cluster_that_is_parted_refuses_in_the_minority_and_heals",
@@ -63,6 +66,63 @@ pub(crate) const RETURNS: Scenario = Scenario::new(
 .needs(Need::machines(3, 2))
 .seconds(480)
 .when(When::Full);
+
+pub(crate) const LOST: Scenario = Scenario::new(
+    "a_lost_quorum_is_left_to_a_person_who_begins_again_from_one_member",
+    "Two of three members lose their power for good: nothing is changed by itself, a person begins again from the third, and whoever comes \
+              back after all sees the new cluster, keeps its etcd down, and joins when a person says so.",
+    |bench| {
+        let mut cluster = Cluster::replacing(bench, 3, 3, REPLACE_SOON)?.without_swarm();
+        cluster.join_all(bench, 3, &bench.image()?)?;
+        cluster.has_voters(3)?;
+        let [one, two, three] = cluster.machines.as_slice() else { bail!("there are not three machines") };
+        let recover = "cluster-agent recover --from member --yes";
+        let refused = one.guest().run_for(recover, RECOVER_SECS)?;
+        ensure!(refused.stderr.contains("a quorum of members answers"), "a healthy cluster is begun again: {refused}");
+        one.guest().check(&format!("{ETCDCTL} put promise kept"))?;
+
+        let boots = [two.guest().boot_id()?, three.guest().boot_id()?];
+        two.power_cut()?;
+        three.power_cut()?;
+        has_state(one, "no-quorum")?;
+        let asked = one.guest().run_for("cluster-agent recover --from member", RECOVER_SECS)?;
+        ensure!(!asked.success() && asked.stderr.contains("Lost is what"), "nobody is told what is lost: {asked}");
+        let refused = one.guest().run(&format!("{ETCDCTL} put promise broken"))?;
+        ensure!(!refused.success(), "one of three members writes: {refused}");
+        bench.say("two of three are gone; the third waits for a person");
+
+        one.guest().check_for(recover, RECOVER_SECS)?;
+        one.guest().wait_for(&format!("{ETCDCTL} put later yes"), REJOIN_SECS, Output::success)?;
+        bench.say("it goes on alone");
+        for ((vm, boot), count) in [two, three].into_iter().zip(&boots).zip([2, 3]) {
+            vm.power_on()?;
+            vm.wait_for_boot_after(boot)?;
+            has_state(vm, "foreign")?;
+            let running = vm.guest().run("systemctl is-active etcd.service")?;
+            ensure!(running.text() != "active", "{} runs the etcd of the cluster that was", vm.name());
+            vm.guest().check_for("cluster-agent rejoin --yes", RECOVER_SECS)?;
+            cluster.has_voters(count)?;
+            bench.say(&format!("{} is back and has joined", vm.name()));
+        }
+        for (key, value) in [("promise", "kept"), ("later", "yes")] {
+            let said = three.guest().check(&format!("{ETCDCTL} get {key} --print-value-only"))?;
+            ensure!(said.text() == value, "{key} is {said}");
+        }
+        Ok(())
+    },
+)
+.needs(Need::machines(3, 2))
+.seconds(700)
+.when(When::Full);
+
+/// The agent of `vm` says this of its etcd.
+fn has_state(vm: &Vm, state: &str) -> anyhow::Result<()> {
+    vm.guest().wait_for("cat /run/cluster-agent/state.json", REJOIN_SECS, |said| {
+        let said: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        said["parts"]["etcd"]["state"] == state
+    })?;
+    Ok(())
+}
 
 pub(crate) const STANDBY: Scenario = Scenario::new(
     "a_fourth_machine_serves_as_client_and_takes_a_dead_ones_seat",

@@ -18,7 +18,7 @@ use qemu_tests::vm::Vm;
 use lab::{Cluster, ETCDCTL};
 
 pub(crate) use balancer::BALANCED;
-pub(crate) use members::{FIVE, PARTED, RETURNS, STANDBY};
+pub(crate) use members::{FIVE, LOST, PARTED, RETURNS, STANDBY};
 pub(crate) use releases::{BAD_RELEASE, DEMO, ROLLING};
 pub(crate) use services::PLACED;
 
