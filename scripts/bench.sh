@@ -65,7 +65,9 @@ SLIPWAY_BENCH_IMAGE=$out/vm/slipway-vm-$version.raw cargo bench --locked --quiet
 if [ -z "${BENCH_SKIP_CLUSTER:-}" ]; then
     printf '\na cluster of three (targets with KVM: formed in 60 s, a task replaced in 30 s; 30 MiB for the agent):\n'
     cargo build --locked --quiet --package update-server --package qemu-tests
-    target/debug/qemu-tests run three_machines_with_one_cloud_config --images "$out" --logs "$out/cluster" 2>&1 | sed -n 's/^note: [^:]*: /  /p'
+    said=$(target/debug/qemu-tests run three_machines_with_one_cloud_config --images "$out" --logs "$out/cluster" 2>&1) ||
+        printf '  this failed, there are no figures:\n%s\n' "$said"
+    printf '%s\n' "$said" | sed -n 's/^note: [^:]*: /  /p'
 fi
 if [ -z "${BENCH_SKIP_SERVER:-}" ]; then
     printf '\ncheck-ins (target 10,000/s at p99 under 20 ms):\n'
