@@ -89,6 +89,8 @@ pub(crate) const LOST: Scenario = Scenario::new(
         ensure!(!asked.success() && asked.stderr.contains("Lost is what"), "nobody is told what is lost: {asked}");
         let refused = one.guest().run(&format!("{ETCDCTL} put promise broken"))?;
         ensure!(!refused.success(), "one of three members writes: {refused}");
+        let refused = one.guest().run_for("cluster-agent rejoin --yes", RECOVER_SECS)?;
+        ensure!(refused.stderr.contains("may be all that is left"), "the last data is put aside: {refused}");
         bench.say("two of three are gone; the third waits for a person");
 
         one.guest().check_for(recover, RECOVER_SECS)?;
