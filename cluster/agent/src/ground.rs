@@ -77,6 +77,12 @@ impl Ground {
         if tls { "https" } else { "http" }
     }
 
+    /// Where etcd answers this machine's own programs.
+    #[must_use]
+    pub fn local_url(&self, tls: bool) -> String {
+        format!("{}://{}", Self::scheme(tls), self.local)
+    }
+
     /// This machine's place among the members, should it get one.
     #[must_use]
     pub fn seat(&self, tls: bool) -> Seat {

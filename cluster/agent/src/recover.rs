@@ -81,7 +81,7 @@ pub fn explain(from: &From, ground: &Ground) -> Vec<String> {
 /// [`QuorumExists`].
 pub async fn refuse_with_quorum(ground: &Ground, files: Option<&Files>, next: &'static str) -> Result<()> {
     let mut endpoints: BTreeSet<String> = Memory::read(&ground.state)?.members.into_iter().flat_map(|known| known.client_urls).collect();
-    endpoints.insert(format!("{}://{}", Ground::scheme(files.is_some()), ground.local));
+    endpoints.insert(ground.local_url(files.is_some()));
     let found = Lookout::before_recovery().look(&endpoints, files.map(Tls::from).as_ref(), &ground.machine_id).await;
     if found.is_some() { bail!(QuorumExists { next }) } else { Ok(()) }
 }
@@ -149,7 +149,7 @@ async fn snapshot_of_data(
     run(Path::new("cp"), &["--archive", "--reflink=auto", &text(&ground.data)?, &text(&copies.data)?]).await?;
     let aside = Ground { data: copies.data.clone(), ..ground.clone() };
     init.start(&Launch::new(&aside, files, &Joining::Alone)).await?;
-    let endpoint = format!("{}://{}", Ground::scheme(files.is_some()), ground.local);
+    let endpoint = ground.local_url(files.is_some());
     let certificates = files.map(Tls::from);
     let taken = tokio::time::timeout(PATIENCE, async {
         let endpoints = BTreeSet::from([endpoint]);
@@ -217,11 +217,49 @@ fn give_to_owner_of(model: &Path, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts this machine's data aside, so that it joins the cluster that the others have.
+/// Why this machine's data is not put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stays {
+    /// There is none.
+    #[error("there is no data of etcd on this machine: it joins by itself; `cluster-agent status` says what it waits for")]
+    NoData,
+    /// What is here is part of a cluster that works.
+    #[error(
+        "etcd on this machine answers for a quorum: putting its data aside would take a good member from a cluster. If another cluster is \
+         the right one, end this one here first: `systemctl stop cluster-agent etcd`"
+    )]
+    Works,
+    /// There is nothing to join, and what is here may be all that is left.
+    #[error(
+        "no other member answers for a quorum: there is nothing to join, and the data here may be all that is left. \
+         `cluster-agent recover --from member` begins again from it"
+    )]
+    Alone,
+}
+
+/// Makes sure that this machine's data is not needed: its own etcd is no part of a quorum, and there is one without it.
 ///
 /// # Errors
-/// etcd cannot be stopped, or the data not be renamed.
-pub async fn rejoin(ground: &Ground, init: &impl Init) -> Result<()> {
+/// [`Stays`].
+pub async fn refuse_to_rejoin(ground: &Ground, files: Option<&Files>) -> Result<()> {
+    ensure!(has_data(&ground.data), Stays::NoData);
+    let own = BTreeSet::from([ground.local_url(files.is_some())]);
+    let mut lookout = Lookout::before_recovery();
+    let certificates = files.map(Tls::from);
+    let answers = lookout.look(&own, certificates.as_ref(), &ground.machine_id).await;
+    ensure!(answers.is_none(), Stays::Works);
+    let others = Memory::read(&ground.state)?.members.into_iter().flat_map(|known| known.client_urls).collect();
+    let answers = lookout.look(&others, certificates.as_ref(), &ground.machine_id).await;
+    ensure!(answers.is_some(), Stays::Alone);
+    Ok(())
+}
+
+/// Puts this machine's data aside, so that it joins the cluster that the others have. The daemon must not run meanwhile.
+///
+/// # Errors
+/// The data is needed, see [`Stays`]; etcd cannot be stopped, or the data not be renamed.
+pub async fn rejoin(ground: &Ground, files: Option<&Files>, init: &impl Init) -> Result<()> {
+    refuse_to_rejoin(ground, files).await?;
     init.stop().await?;
     put_aside(&ground.data, "before-rejoin")?;
     let memory = Memory::read(&ground.state)?;

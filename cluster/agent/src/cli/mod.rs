@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use command_line::{Ui, completions, log, man};
 
 use crate::config::{self, Config};
-use crate::recover::QuorumExists;
+use crate::recover::{QuorumExists, Stays};
 
 /// Makes machines with one configuration a cluster, and keeps them one.
 #[derive(Debug, Parser)]
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.note(format!("error: {error:#}"));
-            if error.is::<NotConfirmed>() || error.is::<QuorumExists>() {
+            if error.is::<NotConfirmed>() || error.is::<QuorumExists>() || error.is::<Stays>() {
                 ExitCode::from(EXIT_REFUSED)
             } else if error.is::<NoDaemon>() {
                 ExitCode::from(EXIT_NO_DAEMON)

@@ -68,13 +68,14 @@ impl RestoreArgs {
 impl RejoinArgs {
     /// Says what will happen, and does it.
     pub(super) async fn run(&self, config: &Config, ui: Ui) -> Result<()> {
-        let (ground, _) = here(config)?;
+        let (ground, files) = here(config)?;
+        recover::refuse_to_rejoin(&ground, files.as_ref()).await?;
         ui.note(format!(
             "etcd's data on this machine is put aside as {}.before-rejoin, and this machine joins the cluster that the others have.",
             ground.data.display()
         ));
         anyhow::ensure!(self.yes, NotConfirmed);
-        without_daemon(recover::rejoin(&ground, &Systemd::default())).await
+        without_daemon(recover::rejoin(&ground, files.as_ref(), &Systemd::default())).await
     }
 }
 

@@ -160,7 +160,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
     fn endpoints(&self, running: bool, files: Option<&Files>) -> BTreeSet<String> {
         let mut endpoints = BTreeSet::new();
         if running {
-            endpoints.insert(format!("{}://{}", Ground::scheme(files.is_some()), self.ground.local));
+            endpoints.insert(self.ground.local_url(files.is_some()));
         }
         endpoints.extend(self.memory.members.iter().flat_map(|known| known.client_urls.clone()));
         if endpoints.is_empty()
@@ -377,7 +377,7 @@ impl<I: Init, R: Rendezvous> Engine<I, R> {
     }
 
     fn tell_access(&mut self, files: Option<&Files>) -> Result<()> {
-        let endpoint = format!("{}://{}", Ground::scheme(files.is_some()), self.ground.local);
+        let endpoint = self.ground.local_url(files.is_some());
         let access = Some(Access { endpoints: vec![endpoint], tls: files.map(Tls::from) });
         if *self.access.borrow() != access {
             let text = toml::to_string(&access)?;

@@ -40,7 +40,7 @@ impl Launch {
         let scheme = Ground::scheme(tls.is_some());
         let seat = ground.seat(tls.is_some());
         let client = format!("{scheme}://{}", std::net::SocketAddr::new(ground.address, ground.client_port));
-        let local = format!("{scheme}://{}", ground.local);
+        let local = ground.local_url(tls.is_some());
         let listen = if local == client { client.clone() } else { format!("{local},{client}") };
         let mut environment: Vec<(String, String)> = Vec::new();
         let mut set = |key: &str, value: String| environment.push((format!("ETCD_{key}"), value));

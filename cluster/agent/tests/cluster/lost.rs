@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster_agent::etcd::init::Init;
-use cluster_agent::recover::{self, From, QuorumExists};
+use cluster_agent::recover::{self, From, QuorumExists, Stays};
 use cluster_agent::snapshot;
 
 use crate::lab::{Lab, Machine, PACE};
@@ -72,6 +72,8 @@ async fn a_lost_quorum_is_left_to_a_person_who_begins_again_from_a_member() {
     let (ground, process) = begin(&machines[0]);
     let refused = recover::recover(&From::Member, &ground, None, &process, now).await.unwrap_err();
     assert!(refused.is::<QuorumExists>(), "{refused:#}");
+    stays(&machines[0], Stays::Works).await;
+    stays(&standby, Stays::NoData).await;
 
     // Acknowledged a moment before two of three die.
     machines[0].put("last", "yes").await;
@@ -82,6 +84,7 @@ async fn a_lost_quorum_is_left_to_a_person_who_begins_again_from_a_member() {
     }
     tokio::time::sleep(SOON.unwrap() * 2).await;
     standby.until("no-quorum", "nothing is changed").await;
+    stays(&machines[0], Stays::Alone).await;
 
     standby.die().await;
     machines[0].die().await;
@@ -101,7 +104,7 @@ async fn a_lost_quorum_is_left_to_a_person_who_begins_again_from_a_member() {
     for old in 1..3 {
         machines[old].die().await;
         let (ground, process) = begin(&machines[old]);
-        recover::rejoin(&ground, &process).await.unwrap();
+        recover::rejoin(&ground, None, &process).await.unwrap();
         machines[old].boot();
         for machine in &machines[..=old] {
             machine.until("member", &format!("all {} members are well", old + 1)).await;
@@ -110,6 +113,30 @@ async fn a_lost_quorum_is_left_to_a_person_who_begins_again_from_a_member() {
             assert_eq!(machines[old].get(key).await.as_deref(), Some("yes"), "{key}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_member_whose_data_is_damaged_is_given_it_anew_by_the_others() {
+    let Some(lab) = Lab::new(3) else { return };
+    let mut machines = lab.cluster(3).await;
+    machines[0].put("kept", "yes").await;
+    let (ground, process) = (machines[2].ground.clone(), machines[2].process.clone());
+    machines[2].die().await;
+    std::fs::write(ground.data.join("member/snap/db"), "no database").unwrap();
+    machines[2].boot();
+    machines[0].until("member", "n3").await;
+    machines[2].die().await;
+    recover::rejoin(&ground, None, &process).await.unwrap();
+    machines[2].boot();
+    machines[2].until("member", "all 3 members are well").await;
+    assert_eq!(machines[2].get("kept").await.as_deref(), Some("yes"));
+}
+
+/// What this machine has is not put aside to join others, however often somebody asks for it.
+async fn stays(machine: &Machine, why: Stays) {
+    let refused = recover::rejoin(&machine.ground, None, &machine.process).await.unwrap_err();
+    assert_eq!(refused.downcast_ref(), Some(&why), "{refused:#}");
+    assert!(!machine.ground.data.with_extension("before-rejoin").exists(), "{why:?}");
 }
 
 #[tokio::test]
