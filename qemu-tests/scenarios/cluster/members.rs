@@ -22,6 +22,11 @@ pub(crate) const PARTED: Scenario = Scenario::new(
         cluster.switch.partition(&[&[1, 2], &[3]]);
         let write = format!("{ETCDCTL} put side");
         one.guest().wait_for(&format!("{write} majority"), REJOIN_SECS, |said| said.success())?;
+        // Until it has given its leader up it sends it what it is asked to write, and that arrives when the network is back.
+        three.guest().wait_for(&format!("{ETCDCTL} endpoint status --write-out json"), REJOIN_SECS, |said| {
+            let said: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+            said[0]["Status"].is_object() && said[0]["Status"]["leader"].as_u64().unwrap_or_default() == 0
+        })?;
         let refused = three.guest().run(&format!("{write} minority"))?;
         ensure!(!refused.success(), "the minority writes: {refused}");
         let turn = three.guest().run("curl --silent --max-time 20 --unix-socket /run/cluster-agent/turns.sock -H 'fleet-lock-protocol: true' \
